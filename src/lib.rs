@@ -1,0 +1,10 @@
+//! hushd keeps one machine's secrets: an encrypted vault, an HTTP API on a Unix socket and on loopback, and the command
+//! line for both.
+//!
+//! The layers, from the top; imports point downward only, and `tests/e2e/layers.rs` enforces it:
+//! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `model`, `config`, `paths`, `clock`.
+
+pub mod api;
+pub mod clock;
+pub mod model;
+pub mod store;

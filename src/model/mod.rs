@@ -1,0 +1,11 @@
+//! The nouns: names, values and metadata, without any I/O.
+//!
+//! Invariant: a value of one of these types is valid; nobody inside checks again.
+
+mod metadata;
+mod names;
+mod value;
+
+pub use metadata::{Metadata, RevisionInfo, SecretId};
+pub use names::{InvalidKey, InvalidNamespace, Key, Namespace};
+pub use value::SecretValue;

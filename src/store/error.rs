@@ -1,0 +1,53 @@
+//! What can go wrong with bytes at rest.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A store's error. None holds a record's bytes.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A condition of the batch did not hold; nothing was applied.
+    #[error("the record was changed by another writer")]
+    Conflict,
+    /// The disk is full.
+    #[error("no space left on the disk")]
+    Full,
+    /// Reading or writing failed.
+    #[error("i/o error of the store: {message}")]
+    Io {
+        /// What the system said.
+        message: String,
+        /// Its kind.
+        kind: io::ErrorKind,
+    },
+    /// An earlier write failed, so that the store is read-only until it has been reopened.
+    #[error("the store is read-only after a failed write")]
+    ReadOnly,
+    /// The engine's files are broken or missing.
+    #[error("the store is damaged: {message}")]
+    Damaged {
+        /// What was found.
+        message: String,
+    },
+    /// Another process has the store open.
+    #[error("the store at {} is in use by another process", path.display())]
+    InUse {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// There is something where a store was to be created.
+    #[error("there is already a store at {}", path.display())]
+    Exists {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A key or record is over the limits of the trait.
+    #[error("a record of {size} bytes is over the store's limit")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The store was closed before it answered.
+    #[error("the store was closed")]
+    Closed,
+}
