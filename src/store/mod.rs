@@ -5,18 +5,12 @@
 //! It knows nothing of secrets, encryption or names, and nothing in the trait assumes one process.
 
 mod batch;
-#[cfg(test)]
-mod conformance;
 mod error;
 mod head;
-mod memory;
-mod sled_engine;
 
 pub use batch::{Batch, Condition, Expected, Fingerprint, Operation, Pending};
 pub use error::StoreError;
 pub use head::{Head, HeadSeal, TableHead};
-pub use memory::MemoryStore;
-pub use sled_engine::{SledOptions, SledStore};
 
 use std::ops::ControlFlow;
 
