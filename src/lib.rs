@@ -5,6 +5,7 @@
 //! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `model`, `config`, `paths`, `clock`.
 
 pub mod api;
+pub mod auth;
 pub mod clock;
 pub mod model;
 pub mod store;
