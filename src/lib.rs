@@ -6,5 +6,6 @@
 
 pub mod api;
 pub mod clock;
+pub mod crypto;
 pub mod model;
 pub mod store;
