@@ -7,5 +7,6 @@
 pub mod api;
 pub mod auth;
 pub mod clock;
+pub mod crypto;
 pub mod model;
 pub mod store;
