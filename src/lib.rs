@@ -8,5 +8,7 @@ pub mod api;
 pub mod auth;
 pub mod clock;
 pub mod crypto;
+pub mod http;
 pub mod model;
 pub mod store;
+pub mod vault;

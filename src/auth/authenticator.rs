@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_cached_token_ends_when_it_expires() {
         let (auth, ..) = authenticator();
-        let (token, expires_at) = auth.signing_secrets().mint("me", NOW, Duration::from_secs(60)).unwrap();
+        let (token, expires_at) = auth.signing_secrets().mint("me", NOW, Duration::from_mins(1)).unwrap();
         let ask = |now| auth.authenticate(Credential::Bearer(token.expose_secret()), None, now);
         assert!(ask(NOW).is_ok());
         assert!(ask(NOW.plus(Duration::from_secs(59))).is_ok());

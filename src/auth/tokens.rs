@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_minted_token_verifies_and_a_rotated_secret_still_does() {
-        let (token, expires_at) = SigningSecrets::new(SECRET, []).mint("me", NOW, Duration::from_secs(60)).unwrap();
-        assert_eq!(expires_at, NOW.plus(Duration::from_secs(60)));
+        let (token, expires_at) = SigningSecrets::new(SECRET, []).mint("me", NOW, Duration::from_mins(1)).unwrap();
+        assert_eq!(expires_at, NOW.plus(Duration::from_mins(1)));
         let rotated = SigningSecrets::new(b"another secret of 32 bytes......", [SECRET]);
         assert!(rotated.verify(token.expose_secret()).is_ok());
         let foreign = SigningSecrets::new(b"another secret of 32 bytes......", []);
