@@ -127,3 +127,73 @@ fn parse_ssh(text: &str) -> Result<Recipient, &'static str> {
     recipient.comment = (!comment.is_empty()).then_some(comment);
     Ok(recipient)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGE: &str = "age1vymkv0f7hp8zc4jt722eerla47lzyhgtkqla44a6dmsufg822d8s3mzplw";
+
+    fn reason(text: &str) -> &'static str {
+        match text.parse::<Recipient>() {
+            Err(CryptoError::InvalidRecipient { reason, .. }) => reason,
+            other => panic!("{text:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_recipients_text_comes_back() {
+        for text in [AGE, include_str!("testdata/ssh_ed25519.pub").trim(), include_str!("testdata/ssh_rsa.pub").trim()]
+        {
+            assert_eq!(text.parse::<Recipient>().unwrap().to_string(), text);
+            assert_eq!(format!("  {text}\n").parse::<Recipient>().unwrap().to_string(), text);
+        }
+        let commented = format!("{} me@laptop the second", include_str!("testdata/ssh_ed25519.pub").trim());
+        assert_eq!(commented.parse::<Recipient>().unwrap().to_string(), commented);
+    }
+
+    #[test]
+    fn the_same_key_is_the_same_recipient_whatever_its_comment() {
+        let key: Recipient = include_str!("testdata/ssh_ed25519.pub").parse().unwrap();
+        assert_eq!(format!("{key} me@laptop").parse::<Recipient>().unwrap(), key);
+        assert_ne!(AGE.parse::<Recipient>().unwrap(), key);
+    }
+
+    #[test]
+    fn what_cannot_be_encrypted_to_is_refused_with_the_reason() {
+        let ed25519 = include_str!("testdata/ssh_ed25519.pub").trim();
+        let mistyped = "it is mistyped or cut";
+        for text in [
+            &AGE.replace("age1v", "age1w"),
+            &AGE[..40],
+            "age1",
+            "ssh-ed25519",
+            "ssh-ed25519 AAAA",
+            &ed25519[..60],
+            &format!("{ed25519}A"),
+            &format!("{ed25519}!x"),
+            &ed25519.replace("ssh-ed25519", "ssh-rsa"),
+        ] {
+            assert_eq!(reason(text), mistyped, "{text}");
+        }
+        assert!(reason("").starts_with("expected age1"));
+        assert!(reason("me@laptop").starts_with("expected age1"));
+        assert!(reason("age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t").contains("plugins"));
+        assert!(reason(include_str!("testdata/ssh_ecdsa.pub")).contains("only ssh-ed25519 and ssh-rsa"));
+        assert!(reason(include_str!("testdata/ssh_rsa_1024.pub")).contains("2048 bits"));
+        assert!(reason(&format!("{ed25519} \u{1b}[31m")).contains("control characters"));
+        assert!(reason(&format!("{AGE}\n{AGE}")).contains("control characters"));
+    }
+
+    #[test]
+    fn a_private_key_given_as_a_recipient_is_not_repeated() {
+        for text in [
+            "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33",
+            "age-secret-key-1gq9778",
+            include_str!("testdata/ssh_ed25519"),
+        ] {
+            let error = text.parse::<Recipient>().unwrap_err();
+            assert!(matches!(error, CryptoError::PrivateKeyAsRecipient), "{error:?}");
+        }
+    }
+}

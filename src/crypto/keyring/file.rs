@@ -90,7 +90,7 @@ impl Keyring {
 }
 
 impl Contents {
-    fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    pub(super) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let secrets = self.jwt.previous.iter().map(|previous| &previous.secret).chain([&self.jwt.current]);
         let length: usize = secrets.map(|secret| secret.expose_secret().len()).sum();
         // Room for all of it from the start: a growing vector would leave copies behind.

@@ -3,8 +3,11 @@
 //! Invariants: an [`Identities`] holds at least one identity, each decrypted and ready; passphrases are asked for only
 //! where a file needs one, once. It opens no file itself and trusts nobody's permissions: that is the caller's part.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, Read as _, Write as _};
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::secrecy::ExposeSecret as _;
@@ -63,7 +66,7 @@ pub fn encrypt_identity(file_text: &str, passphrase: &Passphrase) -> Result<Vec<
 /// Whether the bytes are an identity that [`Identities::parse`] will ask a passphrase for.
 pub fn needs_passphrase(file: &[u8]) -> bool {
     match FileKind::of(file) {
-        FileKind::Encrypted => Decryptor::new_buffered(ArmoredReader::new(file)).is_ok_and(|file| file.is_scrypt()),
+        FileKind::Encrypted => read_encrypted(file).is_ok_and(|file| file.is_scrypt()),
         FileKind::Ssh => matches!(read_ssh(file), Ok(age::ssh::Identity::Encrypted(_))),
         FileKind::Plain => false,
     }
@@ -145,8 +148,13 @@ fn encrypt_armored(file_text: &str, recipient: &age::scrypt::Recipient) -> Resul
     write().map_err(|error| failed(error.into()))
 }
 
+fn read_encrypted(file: &[u8]) -> Result<Decryptor<impl BufRead>, CryptoError> {
+    // age takes space after the armor, but none before it.
+    Decryptor::new_buffered(ArmoredReader::new(file.trim_ascii_start())).map_err(|_| CryptoError::IdentityDamaged)
+}
+
 fn decrypt_file(file: &[u8], ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|_| CryptoError::IdentityDamaged)?;
+    let decryptor = read_encrypted(file)?;
     if !decryptor.is_scrypt() {
         return Err(CryptoError::UnsupportedIdentity {
             kind: "an age file that is not encrypted to a passphrase".to_owned(),
