@@ -7,8 +7,11 @@
 pub mod api;
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod crypto;
+pub mod daemon;
 pub mod http;
 pub mod model;
+pub mod paths;
 pub mod store;
 pub mod vault;

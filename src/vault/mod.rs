@@ -13,6 +13,8 @@ mod open;
 mod read;
 mod record;
 mod reveal;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod write;
 
