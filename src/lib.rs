@@ -6,5 +6,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod model;
+pub mod paths;
 pub mod store;
