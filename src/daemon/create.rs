@@ -53,6 +53,9 @@ pub struct Created {
 }
 
 /// Whether there is a vault, or what was one: then `serve --init` leaves it alone.
+///
+/// # Errors
+/// As [`create`], where what is there is neither.
 pub fn has_vault(config: &VaultConfig) -> Result<bool, DaemonError> {
     match VaultDirectory::existing(&config.data_dir) {
         Ok(directory) => Ok(directory.state()? == State::Vault),
@@ -192,7 +195,8 @@ fn write_keyring(
     let failed = |source| DaemonError::Keyring { path: path.clone(), source };
     let keyring = Keyring::generate(SystemClock.now(), jwt_secret).map_err(failed)?;
     replace_private(&path, &keyring.encrypt_to(recipients).map_err(failed)?)?;
-    let list: String = recipients.iter().map(|recipient| format!("{recipient}\n")).collect();
+    let mut list = recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    list.push('\n');
     replace_private(&directory.recipients(), list.as_bytes())?;
     if let Some(identities) = identities {
         let written = read_private(&path)?;

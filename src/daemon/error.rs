@@ -147,22 +147,24 @@ impl DaemonError {
             Self::VaultExists { .. } => "start it with `hushd serve`, or name another vault.data-dir".to_owned(),
             Self::Incomplete { .. } => "put the missing file back from a backup; nothing was changed".to_owned(),
             Self::UnknownFormat { .. } => "use the version of hushd that wrote it, or a newer one".to_owned(),
-            Self::InUse { .. } => "see `hushd status`; stop the other one first, or name another vault.data-dir".to_owned(),
+            Self::InUse { .. } => {
+                "see `hushd status`; stop the other one first, or name another vault.data-dir".to_owned()
+            }
             Self::NoIdentity { .. } => {
                 "put the age identity there, or name its file as vault.identity in the configuration".to_owned()
             }
-            Self::Identity { source, .. } => match source {
-                CryptoError::PassphraseNeeded => {
-                    "start the daemon on a terminal, or name a vault.passphrase-file in the configuration".to_owned()
-                }
-                _ => "check the file and its passphrase".to_owned(),
-            },
+            Self::Identity { source: CryptoError::PassphraseNeeded, .. } => {
+                "start the daemon on a terminal, or name a vault.passphrase-file in the configuration".to_owned()
+            }
+            Self::Identity { .. } => "check the file and its passphrase".to_owned(),
             Self::Keyring { source: CryptoError::NoMatchingIdentity, .. } => {
                 "use the identity of one of the recipients in recipients.txt".to_owned()
             }
             Self::Keyring { .. } | Self::Store { .. } => "restore it from a backup; nothing was changed".to_owned(),
             Self::Vault { .. } => "see the log above; nothing was changed".to_owned(),
-            Self::SocketInUse { .. } => "see `hushd status`; stop the other one first, or listen elsewhere with --listen".to_owned(),
+            Self::SocketInUse { .. } => {
+                "see `hushd status`; stop the other one first, or listen elsewhere with --listen".to_owned()
+            }
             Self::NotASocket { path } => format!("look at it and move it away: mv {0} {0}.old", path.display()),
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "choose another port with --listen 127.0.0.1:PORT, or stop the program that has this one".to_owned()

@@ -101,11 +101,11 @@ async fn run(config: &Config, vault: &Arc<Vault>, bound: &mut Bound) -> Result<(
         notify(&[NotifyState::Stopping]);
         handle.stop(true).await;
     });
-    let served = server.await.map_err(DaemonError::io("serve"));
+    let ended = server.await.map_err(DaemonError::io("serve"));
     stop.abort();
     sweeps.abort();
     vault.store_last_uses().await;
-    served
+    ended
 }
 
 /// What is done from time to time.

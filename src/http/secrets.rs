@@ -24,7 +24,7 @@ type Answer = Result<HttpResponse, HttpError>;
     responses((status = 200, description = "Newest first", body = ListSecretsResponse), Refused))]
 pub(super) async fn list(state: web::Data<State>, _caller: Administrator, request: HttpRequest) -> Answer {
     let namespace = Query::of(&request)?.namespace()?;
-    let secrets = state.vault.list(&namespace).into_iter().map(metadata).collect();
+    let secrets = state.vault.list(&namespace).into_iter().map(|secret| metadata(&secret)).collect();
     Ok(HttpResponse::Ok().json(ListSecretsResponse { secrets }))
 }
 
@@ -190,7 +190,7 @@ pub(super) async fn namespaces(state: web::Data<State>, _caller: Administrator) 
     Ok(HttpResponse::Ok().json(ListNamespacesResponse { namespaces: namespaces.collect() }))
 }
 
-fn metadata(secret: Metadata) -> SecretMetadata {
+fn metadata(secret: &Metadata) -> SecretMetadata {
     SecretMetadata {
         id: secret.id,
         key: secret.key.to_string(),

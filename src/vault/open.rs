@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{ApiKey, Authenticator, KeyKind, KeyRing, SigningSecrets};
 use crate::clock::Clock;
-use crate::crypto::Keyring;
+use crate::crypto::{JwtSecret, Keyring};
 use crate::store::{Batch, Fingerprint, Store, StoreError, Table, TableReport};
 use crate::vault::commit::{crypto, store as store_error, undecodable};
 use crate::vault::index::{Entry, Index};
@@ -94,14 +94,12 @@ impl Vault {
             tracing::error!(problem, "the vault is damaged; it takes no writes until it has been restored");
         }
         let now = clock.now();
-        let secrets = keyring.jwt_secrets(now);
-        let (current, previous) =
-            secrets.split_first().map_or((&[][..], &[][..]), |(first, rest)| (first.expose_secret(), rest));
-        let signing = SigningSecrets::new(current, previous.iter().map(|secret| secret.expose_secret()));
+        let previous = keyring.jwt_secrets(now).into_iter().skip(1).map(JwtSecret::expose_secret);
+        let signing = SigningSecrets::new(keyring.current_jwt_secret().expose_secret(), previous);
         Ok(Arc::new(Self {
             authenticator: Authenticator::new(signing, api_keys, anon_keys, owner),
             store,
-            keyring: Arc::clone(&keyring),
+            keyring,
             clock,
             limits,
             index: RwLock::new(loaded.index),

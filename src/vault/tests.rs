@@ -167,9 +167,8 @@ async fn the_last_revisions_are_kept_and_older_ones_leave_the_store() {
 #[tokio::test]
 async fn a_namespaces_revision_never_moves_back() {
     let mut fixture = Fixture::new(Limits::default());
-    let revision = |fixture: &Fixture| {
-        fixture.vault.environment(&BY, &fixture.namespace, &Selection::default()).unwrap().revision
-    };
+    let revision =
+        |fixture: &Fixture| fixture.vault.environment(&BY, &fixture.namespace, &Selection::default()).unwrap().revision;
     let mut last = revision(&fixture);
     for step in 0..6 {
         match step {
