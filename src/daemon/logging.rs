@@ -11,6 +11,11 @@ use crate::config::{LogConfig, LogFormat};
 /// Starts the log. Has no effect when there is one already.
 pub fn start(config: &LogConfig) {
     let filter = EnvFilter::try_new(config.level.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the server's library says of its workers is no news to whoever runs the daemon.
+    let filter = match "actix_server=warn".parse() {
+        Ok(quieter) if !config.level.as_str().contains("actix") => filter.add_directive(quieter),
+        Ok(_) | Err(_) => filter,
+    };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     let terminal = io::stderr().is_terminal();
     let _started = match config.format {

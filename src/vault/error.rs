@@ -44,7 +44,7 @@ pub enum VaultError {
         next: Option<&'static str>,
     },
     /// Nobody was recognised.
-    #[error("{source}")]
+    #[error("{}", unauthenticated(*source))]
     Unauthenticated {
         /// Why.
         #[from]
@@ -201,6 +201,15 @@ impl VaultError {
                 Some("See the daemon's log for this request id")
             }
         }
+    }
+}
+
+fn unauthenticated(error: AuthError) -> &'static str {
+    match error {
+        AuthError::Missing => "Authentication required",
+        AuthError::InvalidToken => "Invalid token",
+        AuthError::InvalidApiKey => "Invalid API key",
+        AuthError::TokenExpired => "Token expired",
     }
 }
 
