@@ -5,6 +5,7 @@
 //! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `model`, `config`, `paths`, `clock`.
 
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -27,7 +27,7 @@ use crate::config::{ClientAddress, TokenSource};
 use crate::model::{Key, Namespace};
 
 /// How long a request may take before the daemon counts as unreachable.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A connection to the daemon.
 #[derive(Debug)]
@@ -52,7 +52,11 @@ impl Client {
     ///
     /// [`ClientError::TokenFile`] and [`ClientError::InvalidToken`] before anything is opened;
     /// [`ClientError::NotRunning`], [`ClientError::NotPermitted`], [`ClientError::Connect`], [`ClientError::TimedOut`].
-    pub fn connect(addresses: &[ClientAddress], token: Option<&TokenSource>, limit: Duration) -> Result<Self, ClientError> {
+    pub fn connect(
+        addresses: &[ClientAddress],
+        token: Option<&TokenSource>,
+        limit: Duration,
+    ) -> Result<Self, ClientError> {
         let authorization = token.map(credential::authorization).transpose()?;
         let setup = |source| ClientError::Setup { source };
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(setup)?;
@@ -169,7 +173,12 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::health`].
-    pub fn roll_back(&mut self, namespace: &Namespace, key: &Key, revision: u64) -> Result<RollbackResponse, ClientError> {
+    pub fn roll_back(
+        &mut self,
+        namespace: &Namespace,
+        key: &Key,
+        revision: u64,
+    ) -> Result<RollbackResponse, ClientError> {
         self.post(&secret(namespace, key, "/rollback"), &RollbackRequest { revision })
     }
 

@@ -108,7 +108,10 @@ fn a_purge_says_so() {
     let mut client = daemon.client(None);
     client.delete_secret(&namespace(), &key(), true).unwrap();
     let request = daemon.request(client);
-    assert!(request.starts_with("DELETE /api/secrets/STRIPE_KEY?namespace=shop/dev&purge=true HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.starts_with("DELETE /api/secrets/STRIPE_KEY?namespace=shop/dev&purge=true HTTP/1.1\r\n"),
+        "{request}"
+    );
 }
 
 #[test]
@@ -202,7 +205,10 @@ fn a_token_file_must_be_private_and_hold_a_token() {
 
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let error = connect();
-    assert!(matches!(&error, ClientError::TokenFile { source } if source.to_string().contains("chmod 600")), "{error:?}");
+    assert!(
+        matches!(&error, ClientError::TokenFile { source } if source.to_string().contains("chmod 600")),
+        "{error:?}"
+    );
 
     for contents in ["", "\n", "two words", "line\nline", "tökén"] {
         crate::paths::replace_private(&path, contents.as_bytes()).unwrap();

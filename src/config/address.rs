@@ -113,7 +113,8 @@ impl FromStr for ClientAddress {
         };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         // The only name that means this machine whatever the resolver says; the daemon listens on its IPv4 address.
-        let authority = authority.strip_prefix("localhost:").map_or(authority.to_owned(), |port| format!("127.0.0.1:{port}"));
+        let authority =
+            authority.strip_prefix("localhost:").map_or(authority.to_owned(), |port| format!("127.0.0.1:{port}"));
         let address: SocketAddr = authority.parse().map_err(|_| form(text, CLIENT_FORMS))?;
         if !address.ip().to_canonical().is_loopback() {
             return Err(InvalidAddress::NotLoopback { text: text.to_owned() });
@@ -160,7 +161,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), written);
         }
-        for text in ["", "4874", "localhost:4874", "http://127.0.0.1:4874", "unix:run/x", "unix:", "unix:~/x", "unix://x/y"] {
+        for text in
+            ["", "4874", "localhost:4874", "http://127.0.0.1:4874", "unix:run/x", "unix:", "unix:~/x", "unix://x/y"]
+        {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }
         assert!(format!("unix:/{}", "s".repeat(107)).parse::<ListenAddress>().is_err());

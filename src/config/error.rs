@@ -82,7 +82,8 @@ impl ConfigError {
                 Some("listen on 127.0.0.1, [::1] or a Unix socket: this version has no TLS".to_owned())
             }
             Self::NotLoopback { allowed: true, .. } => Some(
-                "allow-non-loopback is not enough: such a listener needs TLS, which this version does not have".to_owned(),
+                "allow-non-loopback is not enough: such a listener needs TLS, which this version does not have"
+                    .to_owned(),
             ),
             Self::NoListener => Some("name one: listen = [\"127.0.0.1:4874\"], or leave listen out".to_owned()),
             Self::SameListener { .. } => Some("name it once".to_owned()),

@@ -134,7 +134,10 @@ fn explain(message: &str, key: Option<String>) -> (String, Option<String>) {
 
 /// The known key that was probably meant.
 fn nearest(unknown: &str, section: Option<&str>) -> Option<String> {
-    let known: Vec<_> = super::known_keys().into_iter().map(|key| key.rsplit_once('.').map_or((None, key), |(s, n)| (Some(s), n))).collect();
+    let known: Vec<_> = super::known_keys()
+        .into_iter()
+        .map(|key| key.rsplit_once('.').map_or((None, key), |(s, n)| (Some(s), n)))
+        .collect();
     if let Some((Some(home), name)) = known.iter().find(|(_, name)| *name == unknown) {
         return Some(format!("{name} belongs under [{home}]"));
     }
@@ -184,12 +187,27 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_with_its_key_and_what_is_expected() {
         for (text, expected) in [
-            ("[vault]\nrevisions = \"ten\"", "hushd.toml:2:13: vault.revisions: invalid type: string \"ten\", expected a whole number"),
+            (
+                "[vault]\nrevisions = \"ten\"",
+                "hushd.toml:2:13: vault.revisions: invalid type: string \"ten\", expected a whole number",
+            ),
             ("[vault]\nrevisions = 0", "hushd.toml:2:13: vault.revisions: 0 is out of range; expected 1 to 1000"),
-            ("[vault]\nidentity = \"~/id\"", "hushd.toml:2:12: vault.identity: not an absolute path: \"~/id\"; write it from / on, without ~ or variables"),
-            ("[log]\nlevel = \"loud\"", "hushd.toml:2:9: log.level: not a log level: \"loud\"; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug"),
-            ("[log]\nformat = \"xml\"", "hushd.toml:2:10: log.format: unknown variant `xml`, expected one of `auto`, `human`, `json`"),
-            ("listen = [\"4874\"]", "hushd.toml:1:10: listen: not an address: \"4874\"; expected unix:/PATH or 127.0.0.1:PORT"),
+            (
+                "[vault]\nidentity = \"~/id\"",
+                "hushd.toml:2:12: vault.identity: not an absolute path: \"~/id\"; write it from / on, without ~ or variables",
+            ),
+            (
+                "[log]\nlevel = \"loud\"",
+                "hushd.toml:2:9: log.level: not a log level: \"loud\"; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug",
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                "hushd.toml:2:10: log.format: unknown variant `xml`, expected one of `auto`, `human`, `json`",
+            ),
+            (
+                "listen = [\"4874\"]",
+                "hushd.toml:1:10: listen: not an address: \"4874\"; expected unix:/PATH or 127.0.0.1:PORT",
+            ),
             ("[vault\n", "hushd.toml:1:7: unclosed table, expected `]`"),
             ("[vault]\nrevisions = 1\nrevisions = 2", "hushd.toml:3:1: duplicate key"),
         ] {

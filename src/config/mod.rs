@@ -160,7 +160,10 @@ impl Config {
         }
         for (index, address) in self.listen.iter().enumerate() {
             if !address.is_local() {
-                return Err(ConfigError::NotLoopback { address: address.to_string(), allowed: self.allow_non_loopback });
+                return Err(ConfigError::NotLoopback {
+                    address: address.to_string(),
+                    allowed: self.allow_non_loopback,
+                });
             }
             let chosen_by_the_system = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
             if !chosen_by_the_system && self.listen[..index].contains(address) {
@@ -177,7 +180,8 @@ impl Config {
 /// Every key of the configuration file, with its section.
 fn known_keys() -> Vec<&'static str> {
     let nothing = file::ConfigFile::default();
-    let settings = resolve::resolve(nothing, None, &Flags::default(), &resolve::FromEnvironment::default(), &Paths::system()).1;
+    let settings =
+        resolve::resolve(nothing, None, &Flags::default(), &resolve::FromEnvironment::default(), &Paths::system()).1;
     settings.into_iter().map(|setting| setting.key).collect()
 }
 

@@ -15,7 +15,9 @@ pub struct LogFilter(String);
 
 /// The text is not a filter of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a log level: {text:?}; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug")]
+#[error(
+    "not a log level: {text:?}; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug"
+)]
 pub struct InvalidLogFilter {
     /// What was given.
     pub text: String,

@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn a_client_within_another_service_does_not_take_that_services_directories() {
-        let paths =
-            Paths::resolve(&environment(&[("CONFIGURATION_DIRECTORY", "/etc/shop")]), Role::Client).unwrap();
+        let paths = Paths::resolve(&environment(&[("CONFIGURATION_DIRECTORY", "/etc/shop")]), Role::Client).unwrap();
         assert_eq!(paths.config_dir, Path::new("/home/a/.config/hushd"));
     }
 

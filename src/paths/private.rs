@@ -74,7 +74,8 @@ pub fn write_private_new(path: &Path, contents: &[u8]) -> Result<(), PathsError>
         .mode(0o600)
         .open(path)
         .map_err(PathsError::io("create", path))?;
-    let written = fill(&mut file, contents).map_err(PathsError::io("write", path)).and_then(|()| sync_dir(parent_of(path)));
+    let written =
+        fill(&mut file, contents).map_err(PathsError::io("write", path)).and_then(|()| sync_dir(parent_of(path)));
     if written.is_err() {
         // The error that counts is the first one.
         drop(fs::remove_file(path));

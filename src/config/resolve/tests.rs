@@ -35,7 +35,8 @@ fn source<'a>(loaded: &'a Loaded, key: &str) -> &'a Source {
 
 /// The sample with every key that it names in force.
 fn uncommented() -> String {
-    let is_key = |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    let is_key =
+        |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
     SAMPLE.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
 }
 
@@ -48,7 +49,10 @@ fn flag_beats_environment_beats_file_beats_default() {
 
     let path = home.write("config.toml", "[client]\nnamespace = \"from/file\"\n");
     let loaded = home.load(&[], &Flags::default()).unwrap();
-    assert_eq!((namespace(&loaded), source(&loaded, "client.namespace")), ("from/file".to_owned(), &Source::File(path)));
+    assert_eq!(
+        (namespace(&loaded), source(&loaded, "client.namespace")),
+        ("from/file".to_owned(), &Source::File(path))
+    );
 
     let variables = [("HUSHD_NAMESPACE", "from/environment")];
     let loaded = home.load(&variables, &Flags::default()).unwrap();
