@@ -31,7 +31,7 @@ pub enum DaemonError {
         path: PathBuf,
     },
     /// There is a vault already.
-    #[error("there is already a vault in {}", path.display())]
+    #[error("a vault exists already in {}", path.display())]
     VaultExists {
         /// Where it is.
         path: PathBuf,
