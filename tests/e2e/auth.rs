@@ -121,13 +121,13 @@ fn a_foreign_peer_is_nobody() {
         open(directory, 0o755);
     }
     open(&socket, 0o666);
-    let program = r#"
+    let program = r"
 import socket, sys
 connection = socket.socket(socket.AF_UNIX)
 connection.connect(sys.argv[1])
 connection.sendall(sys.argv[2].encode())
 print(connection.recv(65536).decode())
-"#;
+";
     let ask = |request: &str| {
         let mut command = api.vault.sandbox.command(Path::new("/usr/bin/python3"));
         command.args(["-c", program]).arg(&socket).arg(request).current_dir("/").uid(65534).gid(65534);

@@ -141,7 +141,7 @@ fn problems(path: &str, text: &str) -> Vec<String> {
     let module = path.trim_end_matches(".rs");
     let within = |place: &&str| module == *place || module.starts_with(&format!("{place}/"));
     for (name, places) in ONLY_IN {
-        if !places.iter().any(|place| within(place)) && names_crate(&code, name) {
+        if !places.iter().any(within) && names_crate(&code, name) {
             problems.push(format!("src/{path} names the crate {name}, which is for {} only", places.join(", ")));
         }
     }

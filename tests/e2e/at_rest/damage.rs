@@ -26,7 +26,7 @@ struct Outcome {
 
 impl Outcome {
     #[track_caller]
-    fn is_noticed(self, what: &str) -> Self {
+    fn noticed(self, what: &str) -> Self {
         assert!(self.refused || self.reported || !self.broken.is_empty(), "{what}: nobody noticed");
         self
     }
@@ -179,7 +179,7 @@ fn a_record_that_was_moved_to_another_key_is_found() {
             for to in keys.iter().filter(|to| *to != from) {
                 let record = &at_rest.records[*from];
                 let vault = at_rest.tampered(|sandbox| change(sandbox, to, Some(record)));
-                outcome(vault, "copied over another", &readable).is_noticed("copied over another");
+                outcome(vault, "copied over another", &readable).noticed("copied over another");
             }
         }
     }
@@ -200,7 +200,7 @@ fn a_record_that_was_put_back_to_an_older_state_is_found() {
     let readable = KEYS.map(|key| (secret(key), vec![third_value(key), newest_value(key)])).to_vec();
     for key in after.keys(METADATA) {
         let vault = after.tampered(|sandbox| change(sandbox, key, Some(&old[key])));
-        outcome(vault, "metadata put back", &readable).is_noticed("metadata put back");
+        outcome(vault, "metadata put back", &readable).noticed("metadata put back");
     }
     // A value of before in the place of a new one.
     let readable = KEYS.map(|key| (secret(key), vec![third_value(key)])).to_vec();
@@ -223,7 +223,7 @@ fn a_record_that_was_put_back_to_an_older_state_is_found() {
             change(sandbox, key, None);
         }
     });
-    outcome(vault, "everything put back", &readable).is_noticed("everything put back");
+    outcome(vault, "everything put back", &readable).noticed("everything put back");
 }
 
 /// All other tables are read at the start: what is wrong with them is known before anybody asks for a secret.

@@ -101,19 +101,20 @@ impl Connection {
     /// A daemon may answer and close before it has read a long body, so a failure to write is only one when no answer
     /// can be read either.
     pub fn send(&mut self, request: &Request) -> io::Result<Response> {
-        let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
         let named = |name: &str| request.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
+        let mut bytes = Vec::new();
+        write!(bytes, "{} {} HTTP/1.1\r\n", request.method, request.target)?;
         if !named("host") {
-            head += &format!("Host: {}\r\n", self.host);
+            write!(bytes, "Host: {}\r\n", self.host)?;
         }
         for (name, value) in &request.headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(bytes, "{name}: {value}\r\n")?;
         }
         let body = request.body.as_deref();
         if let Some(body) = body.filter(|_| !named("content-length") && !named("transfer-encoding")) {
-            head += &format!("Content-Length: {}\r\n", body.len());
+            write!(bytes, "Content-Length: {}\r\n", body.len())?;
         }
-        let mut bytes = (head + "\r\n").into_bytes();
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body.unwrap_or_default());
         let sent = self.write(&bytes);
         self.read(&request.method).map_err(|error| sent.err().unwrap_or(error))
