@@ -352,6 +352,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn expose<S: Serializer>(value: &Option<SecretValue>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(SecretValue::expose_secret).serialize(serializer)
 }

@@ -5,6 +5,13 @@
 //! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `model`, `config`, `paths`, `clock`.
 
 pub mod api;
+pub mod auth;
 pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod daemon;
+pub mod http;
 pub mod model;
+pub mod paths;
 pub mod store;
+pub mod vault;

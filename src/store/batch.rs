@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use crate::store::{StoreError, Table};
+use crate::store::{MAX_KEY, MAX_RECORD, StoreError, Table};
 
 /// Changes that are applied together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,36 @@ impl Batch {
     pub fn delete(&mut self, table: Table, key: Vec<u8>) {
         self.operations.push(Operation::Delete { table, key });
     }
+
+    /// Holds the batch to the limits of [`crate::store::Store`], for engines to call before anything else.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for a key or record over its limit, [`StoreError::Io`] for a write to [`Table::Head`].
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        for Condition { key, .. } in &self.conditions {
+            check_key(key)?;
+        }
+        for operation in &self.operations {
+            let (table, key) = match operation {
+                Operation::Put { table, key, record } => {
+                    if record.len() > MAX_RECORD {
+                        return Err(StoreError::TooLarge { size: record.len() });
+                    }
+                    (table, key)
+                }
+                Operation::Delete { table, key } => (table, key),
+            };
+            check_key(key)?;
+            if *table == Table::Head {
+                return Err(StoreError::refused("the head is written by the store alone"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<(), StoreError> {
+    if key.len() > MAX_KEY { Err(StoreError::TooLarge { size: key.len() }) } else { Ok(()) }
 }
 
 /// The answer to a submitted batch, to be awaited or waited for.
@@ -100,6 +130,14 @@ impl Pending {
     pub fn channel() -> (oneshot::Sender<Result<(), StoreError>>, Self) {
         let (sender, receiver) = oneshot::channel();
         (sender, Self(receiver))
+    }
+
+    /// An answer that is there already.
+    pub fn ready(answer: Result<(), StoreError>) -> Self {
+        let (sender, pending) = Self::channel();
+        // The receiver is right here, so that nothing can be lost.
+        drop(sender.send(answer));
+        pending
     }
 
     /// Blocks the thread until the answer is there. Not for use on an async runtime's thread.

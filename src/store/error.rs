@@ -51,3 +51,26 @@ pub enum StoreError {
     #[error("the store was closed")]
     Closed,
 }
+
+impl StoreError {
+    /// Damage, described.
+    pub(crate) fn damaged(message: impl Into<String>) -> Self {
+        Self::Damaged { message: message.into() }
+    }
+
+    /// A call that the trait does not allow.
+    pub(crate) fn refused(message: &str) -> Self {
+        Self::Io { message: message.to_owned(), kind: io::ErrorKind::InvalidInput }
+    }
+}
+
+impl From<io::Error> for StoreError {
+    /// A full disk or quota is [`StoreError::Full`], everything else [`StoreError::Io`].
+    fn from(error: io::Error) -> Self {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::Full
+        } else {
+            Self::Io { message: error.to_string(), kind: error.kind() }
+        }
+    }
+}

@@ -7,12 +7,31 @@
 mod batch;
 mod error;
 mod head;
+mod memory;
+mod sled_engine;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 pub use batch::{Batch, Condition, Expected, Fingerprint, Operation, Pending};
 pub use error::StoreError;
 pub use head::{Head, HeadSeal, TableHead};
+pub use memory::MemoryStore;
+pub use sled_engine::{SledOptions, SledStore};
 
 use std::ops::ControlFlow;
+
+/// Longest key in bytes.
+pub const MAX_KEY: usize = 128;
+/// Largest record in bytes.
+pub const MAX_RECORD: usize = 72 * 1024;
+
+/// Called with a record's key and bytes, until it breaks.
+pub type VisitRecord<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+/// Called with a record's table, key and bytes.
+pub type VisitLoaded<'a> = &'a mut dyn FnMut(Table, &[u8], &[u8]);
 
 /// A kind of record. The number is part of the on-disk format and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +72,13 @@ pub struct TableReport {
     pub intact: bool,
 }
 
+impl TableReport {
+    /// Compares what the head says of a table with what was found there.
+    pub(crate) fn compare(table: Table, expected: &TableHead, found: &TableHead) -> Self {
+        Self { table, expected: expected.count, found: found.count, intact: expected == found }
+    }
+}
+
 /// Whether a store takes writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -64,9 +90,10 @@ pub enum Health {
 
 /// A store of records.
 ///
-/// Keys are at most 128 bytes, records at most 72 KiB (so that an engine never has to treat one as a large object).
+/// Keys are at most [`MAX_KEY`] bytes, records at most [`MAX_RECORD`] (so that an engine never has to treat one as a
+/// large object).
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// The record at `key`, as it was last committed.
+    /// The record at `key`, as it was last committed. A change whose [`Pending`] has not answered yet may be seen.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the disk cannot be read, [`StoreError::Damaged`] when the engine finds its files broken.
@@ -76,22 +103,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// As [`Store::get`].
-    fn scan(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, table: Table, visit: VisitRecord<'_>) -> Result<(), StoreError>;
 
     /// Visits every record of `tables` and compares what was found with the head: records that were lost, added,
-    /// changed or put back to an older state make their table's report say so.
+    /// changed or put back to an older state make their table's report say so. [`Table::Head`] is refused.
+    ///
+    /// Changes wait while a table is visited, so `visit` must not wait for one.
     ///
     /// # Errors
     /// As [`Store::get`]. A table that is not intact is no error here: the report says it.
-    fn load(
-        &self,
-        tables: &[Table],
-        visit: &mut dyn FnMut(Table, &[u8], &[u8]),
-    ) -> Result<Vec<TableReport>, StoreError>;
+    fn load(&self, tables: &[Table], visit: VisitLoaded<'_>) -> Result<Vec<TableReport>, StoreError>;
 
     /// Hands a batch to the engine. Concurrent batches share one flush; each is applied after those handed in before it.
     ///

@@ -1,0 +1,217 @@
+//! The configuration file: kebab-case TOML in which every key is known.
+//!
+//! Invariants: an error names the line, the column and the key, and no value is taken over that is out of its range. It
+//! does not know defaults.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::types::{AbsolutePath, HostName, LogFilter, LogFormat, Maybe, number, text, texts};
+use crate::config::{ClientAddress, ConfigError, ListenAddress};
+use crate::model::Namespace;
+
+/// What a configuration file says; `None` where it says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConfigFile {
+    #[serde(deserialize_with = "texts")]
+    pub listen: Option<Vec<ListenAddress>>,
+    pub allow_non_loopback: Option<bool>,
+    pub vault: VaultSection,
+    pub store: StoreSection,
+    pub http: HttpSection,
+    pub log: LogSection,
+    pub client: ClientSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct VaultSection {
+    #[serde(deserialize_with = "text")]
+    pub data_dir: Option<AbsolutePath>,
+    #[serde(deserialize_with = "text")]
+    pub identity: Option<AbsolutePath>,
+    #[serde(deserialize_with = "text")]
+    pub passphrase_file: Option<Maybe<AbsolutePath>>,
+    #[serde(deserialize_with = "number::<1, { super::MAX_VALUE_SIZE_LIMIT }, _>")]
+    pub max_value_size: Option<u64>,
+    #[serde(deserialize_with = "number::<1, 1000, _>")]
+    pub revisions: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct StoreSection {
+    #[serde(deserialize_with = "number::<1_048_576, 1_099_511_627_776, _>")]
+    pub cache_capacity: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct HttpSection {
+    #[serde(deserialize_with = "texts")]
+    pub allowed_hosts: Option<Vec<HostName>>,
+    #[serde(deserialize_with = "number::<0, 256, _>")]
+    pub workers: Option<u64>,
+    #[serde(deserialize_with = "number::<1, 3600, _>")]
+    pub request_timeout_seconds: Option<u64>,
+    #[serde(deserialize_with = "number::<0, 3600, _>")]
+    pub shutdown_timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LogSection {
+    #[serde(deserialize_with = "text")]
+    pub level: Option<LogFilter>,
+    pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ClientSection {
+    #[serde(deserialize_with = "text")]
+    pub addr: Option<Maybe<ClientAddress>>,
+    #[serde(deserialize_with = "text")]
+    pub namespace: Option<Namespace>,
+    #[serde(deserialize_with = "text")]
+    pub token_file: Option<Maybe<AbsolutePath>>,
+}
+
+/// Reads the file; one that any user can write is refused, because it says where tokens are sent.
+pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.mode() & 0o002 != 0 && metadata.is_file() {
+        return Err(ConfigError::Writable { path: path.to_owned() });
+    }
+    let contents = fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(contents).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let (line, column) = position(&String::from_utf8_lossy(before), before.len());
+        ConfigError::Invalid { path: path.to_owned(), line, column, message: "not UTF-8".to_owned(), hint: None }
+    })?;
+    parse(path, &text)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let invalid = |error: &toml::de::Error, key: Option<String>| {
+        let (line, column) = error.span().map_or((1, 1), |span| position(text, span.start));
+        let (message, hint) = explain(error.message(), key);
+        ConfigError::Invalid { path: path.to_owned(), line, column, message, hint }
+    };
+    let document = toml::Deserializer::parse(text).map_err(|error| invalid(&error, None))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        invalid(error.inner(), Some(key).filter(|key| key != "."))
+    })
+}
+
+/// Line and column of a byte of the text, both from 1 on; columns count characters.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Turns what serde says into a message and, for a key that nobody knows, into a hint with the nearest one that is known.
+fn explain(message: &str, key: Option<String>) -> (String, Option<String>) {
+    let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
+        let message = message.replace("expected i64", "expected a whole number");
+        let message = match key {
+            Some(key) => format!("{key}: {message}"),
+            None => message,
+        };
+        return (message, None);
+    };
+    let section = key.as_deref().and_then(|key| key.rsplit_once('.')).map(|(section, _)| section);
+    let full = section.map_or(unknown.to_owned(), |section| format!("{section}.{unknown}"));
+    (format!("unknown key {full}"), nearest(unknown, section))
+}
+
+/// The known key that was probably meant.
+fn nearest(unknown: &str, section: Option<&str>) -> Option<String> {
+    let known: Vec<_> = super::known_keys()
+        .into_iter()
+        .map(|key| key.rsplit_once('.').map_or((None, key), |(s, n)| (Some(s), n)))
+        .collect();
+    if let Some((Some(home), name)) = known.iter().find(|(_, name)| *name == unknown) {
+        return Some(format!("{name} belongs under [{home}]"));
+    }
+    if known.iter().any(|(home, name)| home.is_none() && *name == unknown) {
+        return Some(format!("{unknown} belongs at the top of the file, above the first [section]"));
+    }
+    let words = unknown.replace('_', "-").to_lowercase();
+    let similar = |name: &str| strsim::jaro_winkler(&words, name);
+    let here = known.iter().filter(|(home, _)| *home == section).map(|(_, name)| *name);
+    let sections = known.iter().filter(|_| section.is_none()).filter_map(|(home, _)| *home);
+    let best = here.chain(sections).max_by(|a, b| similar(a).total_cmp(&similar(b)))?;
+    (similar(best) > 0.8).then(|| format!("did you mean {best}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> (String, Option<String>) {
+        let error = parse(Path::new("hushd.toml"), text).unwrap_err();
+        (error.to_string(), error.hint())
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
+        let (message, hint) = error("# first line\n[vault]\nrevision = 10\n");
+        assert_eq!(message, "hushd.toml:3:1: unknown key vault.revision");
+        assert_eq!(hint.unwrap(), "did you mean revisions?");
+        let (message, hint) = error("[valt]\n");
+        assert_eq!(message, "hushd.toml:1:2: unknown key valt");
+        assert_eq!(hint.unwrap(), "did you mean vault?");
+        let (_, hint) = error("[vault]\nMax_Value_Size = 1\n");
+        assert_eq!(hint.unwrap(), "did you mean max-value-size?");
+        let (_, hint) = error("[vault]\nzzz = 1\n");
+        assert_eq!(hint, None);
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_sent_home() {
+        assert_eq!(error("revisions = 10\n").1.unwrap(), "revisions belongs under [vault]");
+        assert_eq!(
+            error("[vault]\nlisten = []\n").1.unwrap(),
+            "listen belongs at the top of the file, above the first [section]"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_key_and_what_is_expected() {
+        for (text, expected) in [
+            (
+                "[vault]\nrevisions = \"ten\"",
+                "hushd.toml:2:13: vault.revisions: invalid type: string \"ten\", expected a whole number",
+            ),
+            ("[vault]\nrevisions = 0", "hushd.toml:2:13: vault.revisions: 0 is out of range; expected 1 to 1000"),
+            (
+                "[vault]\nidentity = \"~/id\"",
+                "hushd.toml:2:12: vault.identity: not an absolute path: \"~/id\"; write it from / on, without ~ or variables",
+            ),
+            (
+                "[log]\nlevel = \"loud\"",
+                "hushd.toml:2:9: log.level: not a log level: \"loud\"; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug",
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                "hushd.toml:2:10: log.format: unknown variant `xml`, expected one of `auto`, `human`, `json`",
+            ),
+            (
+                "listen = [\"4874\"]",
+                "hushd.toml:1:10: listen: not an address: \"4874\"; expected unix:/PATH or 127.0.0.1:PORT",
+            ),
+            ("[vault\n", "hushd.toml:1:7: unclosed table, expected `]`"),
+            ("[vault]\nrevisions = 1\nrevisions = 2", "hushd.toml:3:1: duplicate key"),
+        ] {
+            assert_eq!(error(text).0, expected);
+        }
+    }
+}

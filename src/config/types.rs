@@ -1,0 +1,211 @@
+//! Values of the configuration that cannot be wrong.
+//!
+//! Invariant: each is checked when it is read, so that an error names the place in the file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What is logged: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or several with the part of the program that
+/// each is for: `info,hushd::store=debug`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// The text is not a filter of the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a log level: {text:?}; expected off, error, warn, info, debug or trace, or a list such as info,hushd::store=debug"
+)]
+pub struct InvalidLogFilter {
+    /// What was given.
+    pub text: String,
+}
+
+impl LogFilter {
+    /// The filter as `tracing_subscriber::EnvFilter` reads it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = InvalidLogFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLogFilter> {
+        let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
+        let is_target = |target: &str| {
+            !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+        };
+        let is_part = |part: &str| match part.split_once('=') {
+            Some((target, level)) => is_target(target) && is_level(level),
+            None => is_level(part),
+        };
+        if !text.split(',').all(is_part) {
+            return Err(InvalidLogFilter { text: text.to_owned() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people on a terminal, else one JSON object a line.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A name under which the daemon is called over TCP: a host name without a port, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostName(String);
+
+/// The text is not a host name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a host name: {text:?}; expected a name such as vault.localhost, without a port")]
+pub struct InvalidHostName {
+    /// What was given.
+    pub text: String,
+}
+
+impl HostName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = InvalidHostName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHostName> {
+        let label = |label: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !label.is_empty() && label.len() <= 63 && label.bytes().all(inner) && !label.starts_with('-')
+        };
+        if text.len() > 253 || !text.split('.').all(label) {
+            return Err(InvalidHostName { text: text.to_owned() });
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// A path that does not depend on the working directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct AbsolutePath(pub PathBuf);
+
+impl FromStr for AbsolutePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if Path::new(text).is_absolute() {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!("not an absolute path: {text:?}; write it from / on, without ~ or variables"))
+        }
+    }
+}
+
+/// A value that may be left empty: `""` stands for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Maybe<T>(pub Option<T>);
+
+impl<T: FromStr<Err: fmt::Display>> FromStr for Maybe<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|value| Self(Some(value))) }
+    }
+}
+
+/// Reads an optional field from its text.
+pub(super) fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// Reads an optional list of texts.
+pub(super) fn texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
+}
+
+/// Reads an optional number between `MIN` and `MAX`.
+pub(super) fn number<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let number = i64::deserialize(deserializer)?;
+    match u64::try_from(number) {
+        Ok(number) if (MIN..=MAX).contains(&number) => Ok(Some(number)),
+        _ => Err(de::Error::custom(format_args!("{number} is out of range; expected {MIN} to {MAX}"))),
+    }
+}
+
+/// Serializes through `Display`.
+macro_rules! as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+as_text!(LogFilter, HostName, super::ListenAddress, super::ClientAddress);
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_filters_are_levels_with_or_without_a_target() {
+        for good in ["off", "info", "trace", "info,hushd::store=debug", "hushd=trace"] {
+            assert!(good.parse::<LogFilter>().is_ok(), "{good}");
+        }
+        for bad in ["", "inof", "INFO", "hushd", "info,", "hushd=loud", "=info"] {
+            assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_names_have_no_port_and_lower_case() {
+        assert_eq!("Vault.LocalHost".parse::<HostName>().unwrap().as_str(), "vault.localhost");
+        for bad in ["", "a:80", "a b", "http://a", "a..b", "-a", "[::1]"] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A key of 32 bytes.
+//!
+//! Invariants: it lives in a box, so that moving it leaves no copy behind, and wipes itself when dropped; in JSON it is
+//! base64 text, and only the keyring's own encrypted file ever holds that.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serializer};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::crypto::CryptoError;
+use crate::crypto::primitives::fill_random;
+
+/// A key of 32 bytes.
+pub(super) struct SecretKey(Box<[u8; Self::LENGTH]>);
+
+impl SecretKey {
+    /// Length in bytes.
+    pub(super) const LENGTH: usize = 32;
+
+    /// A new random key.
+    pub(super) fn generate() -> Result<Self, CryptoError> {
+        let mut key = Self(Box::new([0; Self::LENGTH]));
+        fill_random(&mut *key.0)?;
+        Ok(key)
+    }
+
+    /// The key itself.
+    pub(super) fn expose_secret(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
+
+impl serde::Serialize for SecretKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_bytes(&*self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = deserialize_bytes(deserializer)?;
+        if bytes.len() != Self::LENGTH {
+            return Err(D::Error::custom("a key of another length"));
+        }
+        let mut key = Self(Box::new([0; Self::LENGTH]));
+        key.0.copy_from_slice(&bytes);
+        Ok(key)
+    }
+}
+
+/// Writes secret bytes as base64 text, leaving no copy of the text.
+pub(super) fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Zeroizing::new(STANDARD.encode(bytes)))
+}
+
+/// Reads secret bytes from base64 text; an error does not repeat the text.
+pub(super) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+    /// Borrows the text where the input allows it, so that it is not copied.
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    let text = match Text::deserialize(deserializer)?.0 {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    let decoded = STANDARD.decode(&text).map(Zeroizing::new);
+    if let Cow::Owned(mut copy) = text {
+        copy.zeroize();
+    }
+    decoded.map_err(|_| D::Error::custom("a key that is not base64"))
+}

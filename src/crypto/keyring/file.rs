@@ -1,0 +1,132 @@
+//! The keyring's file: JSON inside an age file.
+//!
+//! Invariant: what was read fulfils the keyring's invariants. It knows no path: whoever has the bytes writes the file.
+
+use std::io::{Read as _, Write as _};
+
+use age::armor::ArmoredReader;
+use age::{DecryptError, Decryptor, Encryptor};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::crypto::jwt::JwtSecrets;
+use crate::crypto::key::SecretKey;
+use crate::crypto::{CryptoError, Identities, Keyring, Recipient};
+
+/// The format that this program writes, and the newest that it reads.
+pub(super) const FORMAT: u64 = 1;
+
+/// The plaintext of the file, format 1.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Contents {
+    pub(super) format: u64,
+    pub(super) vault_id: Uuid,
+    pub(super) created_at: Timestamp,
+    pub(super) data_keys: Vec<DataKey>,
+    pub(super) name_key: SecretKey,
+    pub(super) head_key: SecretKey,
+    pub(super) audit_key: SecretKey,
+    pub(super) jwt: JwtSecrets,
+}
+
+/// A data key.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct DataKey {
+    pub(super) epoch: u32,
+    pub(super) created_at: Timestamp,
+    pub(super) key: SecretKey,
+}
+
+impl Keyring {
+    /// Encrypts the keyring to recipients, each of which alone can open it; the result is an ordinary age file.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRecipients`], [`CryptoError::EncryptionFailed`].
+    pub fn encrypt_to(&self, recipients: &[Recipient]) -> Result<Vec<u8>, CryptoError> {
+        if recipients.is_empty() {
+            return Err(CryptoError::NoRecipients);
+        }
+        let failed = |source| CryptoError::EncryptionFailed { source };
+        let encryptor = Encryptor::with_recipients(recipients.iter().map(Recipient::as_age)).map_err(failed)?;
+        let write = || {
+            let mut writer = encryptor.wrap_output(Vec::new())?;
+            writer.write_all(&self.contents.to_json()?)?;
+            writer.finish()
+        };
+        write().map_err(|error: std::io::Error| failed(error.into()))
+    }
+
+    /// Opens what [`Keyring::encrypt_to`] made, or what the stock `age` made of the same plaintext.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoMatchingIdentity`], [`CryptoError::KeyringDamaged`], [`CryptoError::UnsupportedFormat`].
+    pub fn decrypt(file: &[u8], identities: &Identities) -> Result<Self, CryptoError> {
+        let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| {
+            damaged(if matches!(error, DecryptError::UnknownFormat) {
+                "its age format is not v1"
+            } else {
+                "it does not start with the whole header of an age file"
+            })
+        })?;
+        if decryptor.is_scrypt() {
+            return Err(damaged("it is encrypted to a passphrase instead of recipients"));
+        }
+        let mut reader = decryptor.decrypt(identities.as_age()).map_err(|error| {
+            if matches!(error, DecryptError::NoMatchingKeys) {
+                CryptoError::NoMatchingIdentity
+            } else {
+                damaged("its header was changed")
+            }
+        })?;
+        // Room for all of it from the start: a growing vector would leave copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(file.len()));
+        reader.read_to_end(&mut plain).map_err(|_| damaged("it is cut or was changed"))?;
+        Ok(Self { contents: Contents::from_json(&plain)? })
+    }
+}
+
+impl Contents {
+    pub(super) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+        let secrets = self.jwt.previous.iter().map(|previous| &previous.secret).chain([&self.jwt.current]);
+        let length: usize = secrets.map(|secret| secret.expose_secret().len()).sum();
+        // Room for all of it from the start: a growing vector would leave copies behind.
+        let room = 2048 + 256 * (self.data_keys.len() + self.jwt.previous.len()) + 2 * length;
+        let mut json = Zeroizing::new(Vec::with_capacity(room));
+        serde_json::to_writer(&mut *json, self)?;
+        Ok(json)
+    }
+
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, CryptoError> {
+        /// The one field that every format has.
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+
+        // serde_json's messages repeat what they stumble over, which may be a key: only the place is told.
+        let misread = |error: serde_json::Error| {
+            damaged(&format!("its plaintext is not a keyring (line {}, column {})", error.line(), error.column()))
+        };
+        let Format { format } = serde_json::from_slice(json).map_err(misread)?;
+        if format > FORMAT {
+            return Err(CryptoError::UnsupportedFormat { found: format, supported: FORMAT });
+        }
+        if format < FORMAT {
+            return Err(damaged("its plaintext has no valid format number"));
+        }
+        let contents: Self = serde_json::from_slice(json).map_err(misread)?;
+        let epochs = || contents.data_keys.iter().map(|key| key.epoch);
+        if epochs().next().unwrap_or(0) == 0 || !epochs().is_sorted_by(|earlier, later| earlier < later) {
+            return Err(damaged("its data keys are missing or not in order"));
+        }
+        Ok(contents)
+    }
+}
+
+fn damaged(message: &str) -> CryptoError {
+    CryptoError::KeyringDamaged { message: message.to_owned() }
+}

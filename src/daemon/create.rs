@@ -1,0 +1,210 @@
+//! Creates a vault: master key, keyring, first keys, store.
+//!
+//! Invariants: nothing that exists is overwritten; interrupted at any point it leaves no vault or a whole one, and can
+//! be begun again; the keyring was read back before the vault counts as one.
+
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::auth::{ApiKey, KeyKind};
+use crate::clock::{Clock, SystemClock};
+use crate::config::VaultConfig;
+use crate::crypto::{GeneratedIdentity, Identities, JwtSecret, Keyring, Passphrase, Recipient, identity};
+use crate::daemon::directory::{State, VaultDirectory};
+use crate::daemon::{DaemonError, hardening};
+use crate::paths::{PathsError, create_private_dir_all, read_private, replace_private, write_private_new};
+use crate::store::{SledOptions, SledStore};
+use crate::vault::{NewVault, Vault};
+
+/// What a new vault is made of.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Encrypts the master key that is made.
+    pub passphrase: Option<Passphrase>,
+    /// A master key that exists; none is made.
+    pub identity: Option<PathBuf>,
+    /// More recipients of the keyring. Where only these are given, no master key is made.
+    pub recipients: Vec<Recipient>,
+    /// A signing secret to take over.
+    pub jwt_secret: Option<JwtSecret>,
+    /// An admin API key to take over.
+    pub api_key: Option<ApiKey>,
+}
+
+/// What was created.
+#[derive(Debug)]
+pub struct Created {
+    /// The vault's identifier.
+    pub vault_id: Uuid,
+    /// The master key; none when it is somebody else's.
+    pub identity: Option<PathBuf>,
+    /// The vault's directory.
+    pub data_directory: PathBuf,
+    /// Who can open the keyring.
+    pub recipients: Vec<Recipient>,
+    /// The admin API key, to be shown once.
+    pub api_key: ApiKey,
+    /// The anon key, to be shown once.
+    pub anon_key: ApiKey,
+}
+
+/// Whether there is a vault, or what was one: then `serve --init` leaves it alone.
+///
+/// # Errors
+/// As [`create`], where what is there is neither.
+pub fn has_vault(config: &VaultConfig) -> Result<bool, DaemonError> {
+    match VaultDirectory::existing(&config.data_dir) {
+        Ok(directory) => Ok(directory.state()? == State::Vault),
+        Err(DaemonError::NoVault { .. }) => Ok(false),
+        // Whoever holds it holds a vault, or is creating one.
+        Err(DaemonError::InUse { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a vault. `ask` gives the passphrase of an existing master key that needs one.
+///
+/// # Errors
+/// [`DaemonError::VaultExists`], and whatever keeps a file from being written; then there is no vault.
+pub fn create(
+    config: &VaultConfig,
+    request: Request,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<Created, DaemonError> {
+    hardening::private_umask();
+    let directory = VaultDirectory::new(&config.data_dir)?;
+    match directory.state()? {
+        State::Vault => return Err(DaemonError::VaultExists { path: config.data_dir.clone() }),
+        State::Unfinished => directory.clear()?,
+        State::Empty => {}
+    }
+    let master = master_key(config, &request, ask)?;
+    let mut recipients = master.recipients;
+    for recipient in request.recipients {
+        if !recipients.iter().any(|known| known.to_string() == recipient.to_string()) {
+            recipients.push(recipient);
+        }
+    }
+    directory.begin()?;
+    let keyring = Arc::new(write_keyring(&directory, &recipients, master.identities.as_ref(), request.jwt_secret)?);
+    let first = NewVault {
+        api_key: request.api_key.map_or_else(|| ApiKey::generate(KeyKind::Api), Ok).map_err(no_randomness)?,
+        anon_key: ApiKey::generate(KeyKind::Anon).map_err(no_randomness)?,
+    };
+    let store = SledStore::create(&directory.store(), SledOptions::default(), keyring.head_seal())
+        .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
+    Vault::create_records(&store, &keyring, &SystemClock, &first).map_err(|source| DaemonError::Vault { source })?;
+    drop(store);
+    directory.finish()?;
+    Ok(Created {
+        vault_id: keyring.vault_id(),
+        identity: master.path,
+        data_directory: directory.path().to_owned(),
+        recipients,
+        api_key: first.api_key,
+        anon_key: first.anon_key,
+    })
+}
+
+/// The master key of a new vault.
+struct MasterKey {
+    path: Option<PathBuf>,
+    identities: Option<Identities>,
+    recipients: Vec<Recipient>,
+}
+
+fn master_key(
+    config: &VaultConfig,
+    request: &Request,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<MasterKey, DaemonError> {
+    let place = &config.identity;
+    if let Some(existing) = &request.identity {
+        let key = read_master_key(existing, ask)?;
+        link(existing, place)?;
+        return Ok(key);
+    }
+    // Left by a creation that was interrupted, or put there for us.
+    if place.exists() {
+        return read_master_key(place, &mut || request.passphrase.clone().or_else(&mut *ask));
+    }
+    if request.passphrase.is_none() && !request.recipients.is_empty() {
+        return Ok(MasterKey { path: None, identities: None, recipients: Vec::new() });
+    }
+    let generated = GeneratedIdentity::generate(SystemClock.now());
+    let text = generated.file_text();
+    let key_error = |source| DaemonError::Key { source };
+    let identities = Identities::parse(text.as_bytes(), &mut || None).map_err(key_error)?;
+    if let Some(parent) = place.parent() {
+        create_private_dir_all(parent)?;
+    }
+    match &request.passphrase {
+        Some(passphrase) => {
+            write_private_new(place, &identity::encrypt_identity(&text, passphrase).map_err(key_error)?)?;
+        }
+        None => write_private_new(place, text.as_bytes())?,
+    }
+    Ok(MasterKey { path: Some(place.clone()), identities: Some(identities), recipients: vec![generated.recipient()] })
+}
+
+fn read_master_key(path: &Path, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<MasterKey, DaemonError> {
+    let identities = read_identities(path, ask)?;
+    let recipients = identities.recipients();
+    Ok(MasterKey { path: Some(path.to_owned()), identities: Some(identities), recipients })
+}
+
+/// Reads the identities of a private file.
+pub(super) fn read_identities(
+    path: &Path,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<Identities, DaemonError> {
+    let text = match read_private(path) {
+        Ok(text) => text,
+        Err(PathsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(DaemonError::NoIdentity { path: path.to_owned() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Identities::parse(&text, ask).map_err(|source| DaemonError::Identity { path: path.to_owned(), source })
+}
+
+/// Lets the daemon find a master key that lives elsewhere, without a copy of it.
+fn link(existing: &Path, place: &Path) -> Result<(), DaemonError> {
+    let failed = |source| DaemonError::io(format!("link {} to {}", place.display(), existing.display()))(source);
+    let target = std::fs::canonicalize(existing).map_err(failed)?;
+    if std::fs::canonicalize(place).is_ok_and(|there| there == target) {
+        return Ok(());
+    }
+    if let Some(parent) = place.parent() {
+        create_private_dir_all(parent)?;
+    }
+    symlink(&target, place).map_err(failed)
+}
+
+fn write_keyring(
+    directory: &VaultDirectory,
+    recipients: &[Recipient],
+    identities: Option<&Identities>,
+    jwt_secret: Option<JwtSecret>,
+) -> Result<Keyring, DaemonError> {
+    let path = directory.keyring();
+    let failed = |source| DaemonError::Keyring { path: path.clone(), source };
+    let keyring = Keyring::generate(SystemClock.now(), jwt_secret).map_err(failed)?;
+    replace_private(&path, &keyring.encrypt_to(recipients).map_err(failed)?)?;
+    let mut list = recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    list.push('\n');
+    replace_private(&directory.recipients(), list.as_bytes())?;
+    if let Some(identities) = identities {
+        let written = read_private(&path)?;
+        Keyring::decrypt(&written, identities).map_err(failed)?;
+    }
+    Ok(keyring)
+}
+
+fn no_randomness(error: getrandom::Error) -> DaemonError {
+    DaemonError::io("get random bytes")(io::Error::other(error))
+}

@@ -1,0 +1,185 @@
+//! What can keep the daemon from serving, or a vault from being created, each with the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::crypto::CryptoError;
+use crate::paths::PathsError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// An error of the daemon's start or of a vault's creation.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file or directory cannot be used.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
+    /// There is no vault.
+    #[error("there is no vault in {}", path.display())]
+    NoVault {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The creation of the vault was interrupted.
+    #[error("the vault in {} was never finished", path.display())]
+    Unfinished {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// There is a vault already.
+    #[error("there is already a vault in {}", path.display())]
+    VaultExists {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// There are files of a vault, but not all of them.
+    #[error("the vault in {} lacks its {missing}", path.display())]
+    Incomplete {
+        /// Where it is.
+        path: PathBuf,
+        /// Which file is missing.
+        missing: &'static str,
+    },
+    /// The vault was written by a newer program.
+    #[error("the vault in {} has a format that this version of hushd does not know: {found}", path.display())]
+    UnknownFormat {
+        /// Where it is.
+        path: PathBuf,
+        /// What its marker says.
+        found: String,
+    },
+    /// Another daemon has the vault.
+    #[error("another hushd has the vault in {} open", path.display())]
+    InUse {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// There is no master key.
+    #[error("there is no master key at {}", path.display())]
+    NoIdentity {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The master key cannot be used.
+    #[error("the master key in {} cannot be used: {source}", path.display())]
+    Identity {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: CryptoError,
+    },
+    /// The keyring cannot be opened.
+    #[error("the keyring {} cannot be opened: {source}", path.display())]
+    Keyring {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: CryptoError,
+    },
+    /// A key could not be made.
+    #[error("a key could not be made: {source}")]
+    Key {
+        /// Why.
+        source: CryptoError,
+    },
+    /// The store cannot be opened.
+    #[error("the store in {} cannot be opened: {source}", path.display())]
+    Store {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The vault cannot be opened.
+    #[error("the vault cannot be opened: {}", describe(source))]
+    Vault {
+        /// Why.
+        source: VaultError,
+    },
+    /// Somebody answers on the Unix socket.
+    #[error("another program is listening on {}", path.display())]
+    SocketInUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// There is something else where the socket should be.
+    #[error("{} is in the way: it is not a socket", path.display())]
+    NotASocket {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system said no.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was to be done.
+        doing: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl DaemonError {
+    /// Makes an error of the system.
+    pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Config(error) => return error.hint(),
+            Self::Paths(error) => return error.hint(),
+            Self::NoVault { .. } => "create one with `hushd init`, or start with `hushd serve --init`".to_owned(),
+            Self::Unfinished { .. } => "run `hushd init` again; nothing in there was ever used".to_owned(),
+            Self::VaultExists { .. } => "start it with `hushd serve`, or name another vault.data-dir".to_owned(),
+            Self::Incomplete { .. } => "put the missing file back from a backup; nothing was changed".to_owned(),
+            Self::UnknownFormat { .. } => "use the version of hushd that wrote it, or a newer one".to_owned(),
+            Self::InUse { .. } => {
+                "see `hushd status`; stop the other one first, or name another vault.data-dir".to_owned()
+            }
+            Self::NoIdentity { .. } => {
+                "put the age identity there, or name its file as vault.identity in the configuration".to_owned()
+            }
+            Self::Identity { source: CryptoError::PassphraseNeeded, .. } => {
+                "start the daemon on a terminal, or name a vault.passphrase-file in the configuration".to_owned()
+            }
+            Self::Identity { .. } => "check the file and its passphrase".to_owned(),
+            Self::Keyring { source: CryptoError::NoMatchingIdentity, .. } => {
+                "use the identity of one of the recipients in recipients.txt".to_owned()
+            }
+            Self::Keyring { .. } | Self::Store { .. } => "restore it from a backup; nothing was changed".to_owned(),
+            Self::Vault { .. } => "see the log above; nothing was changed".to_owned(),
+            Self::SocketInUse { .. } => {
+                "see `hushd status`; stop the other one first, or listen elsewhere with --listen".to_owned()
+            }
+            Self::NotASocket { path } => format!("look at it and move it away: mv {0} {0}.old", path.display()),
+            Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                "choose another port with --listen 127.0.0.1:PORT, or stop the program that has this one".to_owned()
+            }
+            Self::Bind { .. } => "choose another address with --listen".to_owned(),
+            Self::Key { .. } | Self::Io { .. } => return None,
+        };
+        Some(text)
+    }
+}
+
+/// A vault's error says what failed, its source why.
+fn describe(error: &VaultError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,126 @@
+//! The life of the daemon: what happens from the start to the end, in order.
+//!
+//! Invariants: readiness is told only when requests are answered; on SIGTERM requests in flight finish and everything
+//! is on disk before the process ends; a second daemon on the same vault is refused before it touches anything.
+
+mod create;
+mod directory;
+mod error;
+mod hardening;
+mod listeners;
+mod logging;
+mod signals;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+pub use create::{Created, Request, create, has_vault};
+pub use error::DaemonError;
+pub use logging::start as start_log;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::crypto::{Keyring, Passphrase};
+use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
+use crate::daemon::listeners::Bound;
+use crate::http::{Options, State};
+use crate::paths::read_private;
+use crate::store::{SledOptions, SledStore};
+use crate::vault::{Limits, Vault};
+
+/// How often the last uses of secrets are stored.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Serves a vault until it is told to stop. `ask` gives the passphrase of a master key that needs one.
+///
+/// # Errors
+/// Whatever keeps it from serving; see [`DaemonError`].
+pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<(), DaemonError> {
+    config.check_listeners()?;
+    hardening::private_umask();
+    hardening::harden();
+    let directory = open_directory(&config.vault.data_dir)?;
+    let vault = open_vault(config, &directory, ask)?;
+    let mut bound = Bound::bind(&config.listen)?;
+    actix_web::rt::System::new().block_on(run(config, &vault, &mut bound))?;
+    drop(bound);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_directory(path: &Path) -> Result<VaultDirectory, DaemonError> {
+    let directory = VaultDirectory::existing(path)?;
+    match directory.state()? {
+        DirectoryState::Vault => Ok(directory),
+        DirectoryState::Unfinished => Err(DaemonError::Unfinished { path: path.to_owned() }),
+        DirectoryState::Empty => Err(DaemonError::NoVault { path: path.to_owned() }),
+    }
+}
+
+fn open_vault(
+    config: &Config,
+    directory: &VaultDirectory,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<Arc<Vault>, DaemonError> {
+    let identities = create::read_identities(&config.vault.identity, ask)?;
+    let path = directory.keyring();
+    let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
+    let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
+    drop(identities);
+    let options = SledOptions { cache_capacity: config.store.cache_capacity };
+    let store = SledStore::open(&directory.store(), options, keyring.head_seal())
+        .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
+    let limits = Limits { max_value_size: config.vault.max_value_size, revisions: config.vault.revisions };
+    let owner = rustix::process::geteuid().as_raw();
+    Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
+        .map_err(|source| DaemonError::Vault { source })
+}
+
+async fn run(config: &Config, vault: &Arc<Vault>, bound: &mut Bound) -> Result<(), DaemonError> {
+    let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
+    let data_directory = config.vault.data_dir.display().to_string();
+    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory);
+    let options = Options {
+        workers: config.http.worker_threads(),
+        request_timeout: config.http.request_timeout,
+        shutdown_timeout: config.http.shutdown_timeout,
+    };
+    let listeners = bound.take();
+    let signals = signals::Signals::new().map_err(DaemonError::io("handle signals"))?;
+    let server = crate::http::server(state, listeners, options).map_err(DaemonError::io("start the server"))?;
+    let handle = server.handle();
+    let addresses = bound.addresses.join(" ");
+    tracing::info!(listeners = %addresses, "ready");
+    notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
+    let sweeps = actix_web::rt::spawn(sweep(Arc::clone(vault)));
+    let stop = actix_web::rt::spawn(async move {
+        signals.stop().await;
+        notify(&[NotifyState::Stopping]);
+        handle.stop(true).await;
+    });
+    let ended = server.await.map_err(DaemonError::io("serve"));
+    stop.abort();
+    sweeps.abort();
+    vault.store_last_uses().await;
+    ended
+}
+
+/// What is done from time to time.
+async fn sweep(vault: Arc<Vault>) {
+    let mut interval = tokio::time::interval(SWEEP);
+    loop {
+        interval.tick().await;
+        let stored = vault.store_last_uses().await;
+        tracing::debug!(stored, "last uses stored");
+    }
+}
+
+/// Tells the service manager, where there is one (sd_notify(3)).
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}

@@ -1,0 +1,103 @@
+//! The description of the API, generated from the handlers and the bodies (OpenAPI 3).
+//!
+//! Invariant: it is the same text at every start, and a golden file of the tests; routes and description agree.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use crate::api::ErrorResponse;
+use crate::http::{keys, operations, secrets};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "hushd", description = "One machine's secrets", license(name = "MIT OR Apache-2.0")),
+    paths(
+        secrets::list, secrets::create, secrets::get, secrets::update, secrets::delete, secrets::revisions,
+        secrets::rollback, secrets::verify, secrets::environment, secrets::namespaces,
+        keys::rotate_api_key, keys::rotate_anon_key, keys::create_token,
+        operations::health, operations::ready, operations::status, operations::describe,
+    ),
+    components(schemas(ErrorResponse)),
+    security(("bearerAuth" = []), ("apiKey" = []), ()),
+    modifiers(&Schemes),
+)]
+struct Document;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
+        let api_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key")));
+        components.add_security_scheme("apiKey", api_key);
+    }
+}
+
+/// The document as text.
+pub(super) fn document() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| Document::openapi().to_pretty_json().unwrap_or_default())
+}
+
+/// What every call that takes a credential may answer.
+pub(super) struct Refused;
+/// What a call on one secret may answer.
+pub(super) struct Missing;
+/// What a conditional call may answer.
+pub(super) struct Conflict;
+/// What a create may answer.
+pub(super) struct AlreadyExists;
+/// What a call with a body may answer.
+pub(super) struct BadBody;
+
+impl IntoResponses for Refused {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[
+            (400, "The request makes no sense"),
+            (401, "No credential, or none of ours"),
+            (403, "Not allowed"),
+            (500, "The daemon failed; its log says why"),
+        ])
+    }
+}
+
+impl IntoResponses for Missing {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[(404, "Unknown, inactive or expired")])
+    }
+}
+
+impl IntoResponses for Conflict {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[(412, "The revision moved")])
+    }
+}
+
+impl IntoResponses for AlreadyExists {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[(409, "There is one already")])
+    }
+}
+
+impl IntoResponses for BadBody {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[
+            (413, "The body or the value is too large"),
+            (415, "The body is not JSON in UTF-8"),
+            (507, "The disk is full"),
+        ])
+    }
+}
+
+fn failures(statuses: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorResponse"))).build();
+    let answer =
+        |text: &str| ResponseBuilder::new().description(text).content("application/json", body.clone()).build();
+    statuses.iter().map(|(status, text)| (status.to_string(), RefOr::T(answer(text)))).collect()
+}

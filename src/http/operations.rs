@@ -1,0 +1,64 @@
+//! The daemon's own state over HTTP: health, readiness, status, and the description of the API.
+
+use actix_web::http::header::ContentType;
+use actix_web::{HttpResponse, web};
+
+use crate::api::{HealthResponse, ReadyResponse, StatusResponse};
+use crate::http::caller::Administrator;
+use crate::http::error::HttpError;
+use crate::http::openapi::Refused;
+use crate::http::{State, openapi};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+type Answer = Result<HttpResponse, HttpError>;
+
+/// Says that the daemon is there; takes no credential
+#[utoipa::path(get, path = "/api/health", tag = "Operations", security(()),
+    responses((status = 200, description = "It is", body = HealthResponse)))]
+pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(HealthResponse {
+        status: "ok".to_owned(),
+        service: "hushd".to_owned(),
+        version: VERSION.to_owned(),
+        timestamp: state.vault.clock().now(),
+    })
+}
+
+/// Says whether the daemon serves and takes writes; takes no credential
+#[utoipa::path(get, path = "/api/ready", tag = "Operations", security(()),
+    responses((status = 200, description = "It does", body = ReadyResponse),
+        (status = 503, description = "It does not", body = crate::api::ErrorResponse)))]
+pub(super) async fn ready(state: web::Data<State>) -> Answer {
+    if state.vault.is_writable() {
+        Ok(HttpResponse::Ok().json(ReadyResponse { ready: true }))
+    } else {
+        Err(HttpError::NotReady { reason: "it takes no writes".to_owned() })
+    }
+}
+
+/// Describes the daemon and the vault
+#[utoipa::path(get, path = "/api/status", tag = "Operations",
+    responses((status = 200, description = "The status", body = StatusResponse), Refused))]
+pub(super) async fn status(state: web::Data<State>, _caller: Administrator) -> Answer {
+    let overview = state.vault.overview();
+    Ok(HttpResponse::Ok().json(StatusResponse {
+        status: "ok".to_owned(),
+        version: VERSION.to_owned(),
+        vault_id: state.vault.id(),
+        data_directory: state.data_directory.clone(),
+        listeners: state.listeners.clone(),
+        active: overview.active,
+        total: overview.total,
+        next_expiry: overview.next_expiry,
+        writable: state.vault.is_writable(),
+        problems: state.vault.problems(),
+    }))
+}
+
+/// Describes the API; takes no credential
+#[utoipa::path(get, path = "/api/openapi.json", tag = "Operations", security(()),
+    responses((status = 200, description = "An OpenAPI 3 document", content_type = "application/json")))]
+pub(super) async fn describe() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(openapi::document())
+}

@@ -1,0 +1,214 @@
+//! Secrets over HTTP: each handler decodes, makes one call, and encodes.
+
+use actix_web::http::header::ETAG;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::api::{
+    CreateSecretRequest, CreateSecretResponse, EnvironmentResponse, ListNamespacesResponse, ListRevisionsResponse,
+    ListSecretsResponse, NamespaceSummary, RevisionMetadata, RollbackRequest, RollbackResponse, SecretMetadata,
+    SecretResponse, SuccessResponse, UpdateSecretRequest, VerifyRequest, VerifyResponse,
+};
+use crate::http::caller::Administrator;
+use crate::http::error::HttpError;
+use crate::http::openapi::{AlreadyExists, BadBody, Conflict, Missing, Refused};
+use crate::http::query::{Query, key, precondition};
+use crate::http::{State, body};
+use crate::model::{Key, Metadata};
+use crate::vault::{Create, Update};
+
+type Answer = Result<HttpResponse, HttpError>;
+
+/// Lists the metadata of all secrets of a namespace, never values
+#[utoipa::path(get, path = "/api/secrets", tag = "Secrets",
+    params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
+    responses((status = 200, description = "Newest first", body = ListSecretsResponse), Refused))]
+pub(super) async fn list(state: web::Data<State>, _caller: Administrator, request: HttpRequest) -> Answer {
+    let namespace = Query::of(&request)?.namespace()?;
+    let secrets = state.vault.list(&namespace).into_iter().map(|secret| metadata(&secret)).collect();
+    Ok(HttpResponse::Ok().json(ListSecretsResponse { secrets }))
+}
+
+/// Creates a secret, or revives an inactive or expired one
+#[utoipa::path(post, path = "/api/secrets", tag = "Secrets", request_body = CreateSecretRequest,
+    params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
+    responses((status = 201, description = "Created", body = CreateSecretResponse), AlreadyExists, BadBody, Refused))]
+pub(super) async fn create(
+    state: web::Data<State>,
+    caller: Administrator,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    let namespace = Query::of(&request)?.namespace()?;
+    let sent: CreateSecretRequest = body::required(&request, payload, state.body_limit()).await?;
+    let (Some(key), Some(value)) =
+        (sent.key.filter(|key| !key.is_empty()), sent.value.filter(|value| !value.is_empty()))
+    else {
+        return Err(HttpError::InvalidInput { message: "Both key and value are required".to_owned() });
+    };
+    let key: Key = parse(&key)?;
+    let create = Create { value, is_reserved: sent.is_reserved.unwrap_or_default(), expires_at: sent.expires_at };
+    let id = state.vault.create(&caller.0, &namespace, &key, create).await?;
+    let message = format!("Secret {key} has been created successfully");
+    Ok(HttpResponse::Created().json(CreateSecretResponse { success: true, message, id }))
+}
+
+/// Reveals the value of a secret
+#[utoipa::path(get, path = "/api/secrets/{key}", tag = "Secrets",
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
+        ("revision" = Option<u64>, Query, description = "An older revision", minimum = 1)),
+    responses((status = 200, description = "The value", body = SecretResponse,
+        headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Refused))]
+pub(super) async fn get(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+    let (key, query) = (key(&request)?, Query::of(&request)?);
+    let (value, revision) = state.vault.get(&caller.0, &query.namespace()?, &key, query.revision()?)?;
+    let secret = SecretResponse { key: key.as_str().to_owned(), value };
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(secret))
+}
+
+/// Updates the value or the metadata of a secret
+#[utoipa::path(put, path = "/api/secrets/{key}", tag = "Secrets", request_body = UpdateSecretRequest,
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
+        ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
+    responses((status = 200, description = "Updated", body = SuccessResponse,
+        headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Conflict, BadBody, Refused))]
+pub(super) async fn update(
+    state: web::Data<State>,
+    caller: Administrator,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    let (key, namespace, precondition) = (key(&request)?, Query::of(&request)?.namespace()?, precondition(&request)?);
+    let sent: UpdateSecretRequest = body::required(&request, payload, state.body_limit()).await?;
+    let update = Update {
+        value: sent.value,
+        is_active: sent.is_active,
+        is_reserved: sent.is_reserved,
+        expires_at: sent.expires_at,
+    };
+    let revision = state.vault.update(&caller.0, &namespace, &key, precondition, update).await?;
+    let done = success(format!("Secret {key} has been updated successfully"));
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(done))
+}
+
+/// Deletes a secret: its revisions are kept, unless it is purged
+#[utoipa::path(delete, path = "/api/secrets/{key}", tag = "Secrets",
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
+        ("purge" = Option<bool>, Query, description = "Whether to destroy every revision and the metadata for good"),
+        ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
+    responses((status = 200, description = "Deleted", body = SuccessResponse), Missing, Conflict, Refused,
+        (status = 507, description = "The disk is full", body = crate::api::ErrorResponse)))]
+pub(super) async fn delete(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+    let (key, query, precondition) = (key(&request)?, Query::of(&request)?, precondition(&request)?);
+    let namespace = query.namespace()?;
+    let message = if query.purge()? {
+        state.vault.purge(&caller.0, &namespace, &key, precondition).await?;
+        format!("Secret {key} and all its revisions have been purged for good")
+    } else {
+        state.vault.delete(&caller.0, &namespace, &key, precondition).await?;
+        format!("Secret {key} has been deleted successfully")
+    };
+    Ok(HttpResponse::Ok().json(success(message)))
+}
+
+/// Lists the revisions of a secret that are kept, without values
+#[utoipa::path(get, path = "/api/secrets/{key}/revisions", tag = "Secrets",
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
+    responses((status = 200, description = "Newest first", body = ListRevisionsResponse), Missing, Refused))]
+pub(super) async fn revisions(state: web::Data<State>, _caller: Administrator, request: HttpRequest) -> Answer {
+    let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
+    let revisions = state.vault.revisions(&namespace, &key)?.into_iter().map(|info| RevisionMetadata {
+        revision: info.revision,
+        created_at: info.created_at,
+        created_by: info.created_by.to_string(),
+    });
+    Ok(HttpResponse::Ok().json(ListRevisionsResponse { revisions: revisions.collect() }))
+}
+
+/// Makes the value of an older revision the newest one
+#[utoipa::path(post, path = "/api/secrets/{key}/rollback", tag = "Secrets", request_body = RollbackRequest,
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
+        ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
+    responses((status = 200, description = "Rolled back", body = RollbackResponse,
+        headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Conflict, BadBody, Refused))]
+pub(super) async fn rollback(
+    state: web::Data<State>,
+    caller: Administrator,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    let (key, namespace, precondition) = (key(&request)?, Query::of(&request)?.namespace()?, precondition(&request)?);
+    let sent: RollbackRequest = body::required(&request, payload, state.body_limit()).await?;
+    let revision = state.vault.rollback(&caller.0, &namespace, &key, precondition, sent.revision).await?;
+    let message = format!("Secret {key} has been rolled back to revision {}", sent.revision);
+    let done = RollbackResponse { success: true, message, revision };
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(done))
+}
+
+/// Says whether a secret has a value, without revealing it
+#[utoipa::path(post, path = "/api/secrets/{key}/verify", tag = "Secrets", request_body = VerifyRequest,
+    params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
+        ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
+    responses((status = 200, description = "The answer", body = VerifyResponse), Missing, BadBody, Refused))]
+pub(super) async fn verify(
+    state: web::Data<State>,
+    _caller: Administrator,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
+    let sent: VerifyRequest = body::required(&request, payload, state.body_limit()).await?;
+    let matches = state.vault.verify(&namespace, &key, &sent.value)?;
+    Ok(HttpResponse::Ok().json(VerifyResponse { matches }))
+}
+
+/// Reveals what a process needs of a namespace, in one request
+#[utoipa::path(get, path = "/api/environment", tag = "Secrets",
+    params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
+        ("keys" = Option<String>, Query, description = "Names divided by commas, each of which must be there"),
+        ("prefix" = Option<String>, Query, description = "Only names that begin so")),
+    responses((status = 200, description = "Values by name", body = EnvironmentResponse), Missing, Refused))]
+pub(super) async fn environment(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+    let query = Query::of(&request)?;
+    let found = state.vault.environment(&caller.0, &query.namespace()?, &query.selection()?)?;
+    Ok(HttpResponse::Ok().json(EnvironmentResponse { environment: found.values, revision: found.revision }))
+}
+
+/// Lists the namespaces with their counts
+#[utoipa::path(get, path = "/api/namespaces", tag = "Secrets",
+    responses((status = 200, description = "In the order of their names", body = ListNamespacesResponse), Refused))]
+pub(super) async fn namespaces(state: web::Data<State>, _caller: Administrator) -> Answer {
+    let namespaces = state.vault.namespaces().into_iter().map(|count| NamespaceSummary {
+        namespace: count.namespace.to_string(),
+        active: count.active,
+        total: count.total,
+    });
+    Ok(HttpResponse::Ok().json(ListNamespacesResponse { namespaces: namespaces.collect() }))
+}
+
+fn metadata(secret: &Metadata) -> SecretMetadata {
+    SecretMetadata {
+        id: secret.id,
+        key: secret.key.to_string(),
+        namespace: secret.namespace.to_string(),
+        is_active: secret.is_active,
+        is_reserved: secret.is_reserved,
+        last_used_at: secret.last_used_at,
+        expires_at: secret.expires_at,
+        created_at: secret.created_at,
+        updated_at: secret.updated_at,
+        revision: secret.revision,
+    }
+}
+
+fn parse(key: &str) -> Result<Key, HttpError> {
+    key.parse().map_err(|error: crate::model::InvalidKey| HttpError::InvalidInput { message: error.to_string() })
+}
+
+fn success(message: String) -> SuccessResponse {
+    SuccessResponse { success: true, message }
+}

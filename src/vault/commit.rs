@@ -1,0 +1,121 @@
+//! The one place where a change enters the store.
+//!
+//! Invariants: metadata, new chunks and the removal of old ones are one batch; the batch holds only if the metadata is
+//! still what the index says; the index follows after the answer, while the secret's lock is held.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::crypto::CryptoError;
+use crate::model::SecretValue;
+use crate::store::{Batch, Fingerprint, StoreError, Table};
+use crate::vault::index::Entry;
+use crate::vault::record::{self, CHUNK, RecordError, RevisionRecord, SecretRecord};
+use crate::vault::{Vault, VaultError};
+
+impl Vault {
+    /// Makes a change of one secret durable and shows it in the index. The caller holds the secret's lock and gives in
+    /// `old` what the index holds. Says the number of the newest revision.
+    pub(super) async fn commit(
+        &self,
+        by: &Principal,
+        verb: &str,
+        old: Option<&Arc<Entry>>,
+        mut draft: SecretRecord,
+        value: Option<&SecretValue>,
+        now: Timestamp,
+    ) -> Result<u64, VaultError> {
+        draft.change = self.next_change();
+        draft.updated_at = now.as_millis().max(draft.created_at);
+        let mut batch = Batch::default();
+        if let Some(value) = value {
+            let revision = draft.revisions.last().map_or(1, |newest| newest.revision.saturating_add(1));
+            let size = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            draft.revisions.push(RevisionRecord {
+                revision,
+                created_at: now.as_millis(),
+                created_by: by.to_string().into(),
+                size,
+            });
+            self.put_value(&mut batch, &draft, value).map_err(|source| crypto(verb, source))?;
+            let too_many = draft.revisions.len().saturating_sub(self.limits.revisions.max(1));
+            for dropped in draft.revisions.drain(..too_many) {
+                delete_value(&mut batch, draft.id, &dropped);
+            }
+            draft.revisions.shrink_to_fit();
+        }
+        self.commit_record(verb, old, draft, batch).await
+    }
+
+    /// Writes a secret's metadata, with whatever else the batch holds.
+    pub(super) async fn commit_record(
+        &self,
+        verb: &str,
+        old: Option<&Arc<Entry>>,
+        mut record: SecretRecord,
+        mut batch: Batch,
+    ) -> Result<u64, VaultError> {
+        record.last_used_at = old.and_then(|entry| entry.last_used());
+        let tag = self.keyring.name_tag(&record.namespace, &record.key).to_vec();
+        match old {
+            Some(entry) => batch.expect_unchanged(Table::Metadata, tag.clone(), entry.fingerprint),
+            None => batch.expect_absent(Table::Metadata, tag.clone()),
+        }
+        let plain = record::encode(&record).map_err(|error| undecodable(verb, error))?;
+        let bytes =
+            self.keyring.encrypt_record(Table::Metadata, &tag, &plain).map_err(|source| crypto(verb, source))?;
+        let fingerprint = Fingerprint::of(&bytes);
+        batch.put(Table::Metadata, tag, bytes);
+        self.submit(verb, batch).await?;
+        let entry = Entry::new(record, fingerprint);
+        let revision = entry.revision();
+        self.index.write().insert(entry);
+        Ok(revision)
+    }
+
+    /// Hands a batch to the store and waits until it is durable.
+    pub(super) async fn submit(&self, verb: &str, batch: Batch) -> Result<(), VaultError> {
+        if !self.damage.problems.is_empty() {
+            return Err(VaultError::ReadOnly { verb: verb.to_owned() });
+        }
+        self.store.submit(batch).answer().await.map_err(|source| store(verb, source))
+    }
+
+    /// The number of the next change.
+    pub(super) fn next_change(&self) -> u64 {
+        self.changes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn put_value(&self, batch: &mut Batch, draft: &SecretRecord, value: &SecretValue) -> Result<(), CryptoError> {
+        let Some(newest) = draft.revisions.last() else { return Ok(()) };
+        let bytes = value.expose_secret().as_bytes();
+        for (number, key) in newest.chunk_keys(draft.id).enumerate() {
+            let start = (number * CHUNK).min(bytes.len());
+            let chunk = &bytes[start..(start + CHUNK).min(bytes.len())];
+            let record = self.keyring.encrypt_record(Table::Value, &key, chunk)?;
+            batch.put(Table::Value, key, record);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the chunks of a value.
+pub(super) fn delete_value(batch: &mut Batch, id: crate::model::SecretId, revision: &RevisionRecord) {
+    for key in revision.chunk_keys(id) {
+        batch.delete(Table::Value, key);
+    }
+}
+
+pub(super) fn store(verb: &str, source: StoreError) -> VaultError {
+    VaultError::Store { verb: verb.to_owned(), source }
+}
+
+pub(super) fn crypto(verb: &str, source: CryptoError) -> VaultError {
+    VaultError::Crypto { verb: verb.to_owned(), source }
+}
+
+pub(super) fn undecodable(verb: &str, error: RecordError) -> VaultError {
+    VaultError::Internal { verb: verb.to_owned(), detail: error.to_string() }
+}

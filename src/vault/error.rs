@@ -1,0 +1,218 @@
+//! What can go wrong with the vault, and the closed set of kinds that everything is mapped from.
+
+use crate::auth::AuthError;
+use crate::crypto::CryptoError;
+use crate::model::Key;
+use crate::store::StoreError;
+
+/// The kinds of error; HTTP status and error code, and the exit code of offline verbs, follow from the kind alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request makes no sense.
+    InvalidInput,
+    /// No credential, or one that is not ours.
+    InvalidCredentials,
+    /// An API key that is not ours.
+    InvalidApiKey,
+    /// A token past its time.
+    TokenExpired,
+    /// Known, but not allowed.
+    Forbidden,
+    /// There is no such secret, or it cannot be read.
+    NotFound,
+    /// There is one already.
+    AlreadyExists,
+    /// It moved since the client looked.
+    PreconditionFailed,
+    /// Over a limit of size.
+    TooLarge,
+    /// The disk is full.
+    StorageFull,
+    /// A failure of ours: the store, a damaged record, the system's randomness.
+    Internal,
+}
+
+/// An error of the vault. Its text is for the client and holds no value, token or path; the cause is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The request makes no sense.
+    #[error("{message}")]
+    InvalidInput {
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        next: Option<&'static str>,
+    },
+    /// Nobody was recognised.
+    #[error("{}", unauthenticated(*source))]
+    Unauthenticated {
+        /// Why.
+        #[from]
+        source: AuthError,
+    },
+    /// Not allowed.
+    #[error("{message}")]
+    Forbidden {
+        /// What the client is told.
+        message: String,
+        /// What to do.
+        next: Option<&'static str>,
+    },
+    /// There are no such secrets, or they are inactive or expired.
+    #[error("Secret not found: {}", list(keys))]
+    NotFound {
+        /// Their names.
+        keys: Vec<Key>,
+    },
+    /// There is no such revision.
+    #[error("Revision {revision} of secret {key} not found")]
+    RevisionNotFound {
+        /// The secret.
+        key: Key,
+        /// The revision.
+        revision: u64,
+    },
+    /// There is one already.
+    #[error("Secret already exists: {key}")]
+    AlreadyExists {
+        /// Its name.
+        key: Key,
+    },
+    /// It moved since the client looked.
+    #[error("Secret {key} is at revision {current}, which the request did not expect")]
+    PreconditionFailed {
+        /// Its name.
+        key: Key,
+        /// Its revision now.
+        current: u64,
+    },
+    /// The value is over the limit.
+    #[error("The value has {size} bytes, and at most {limit} are allowed")]
+    ValueTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A record that must be there is missing, broken or not authentic.
+    #[error("Failed to read secret: {key}")]
+    Damaged {
+        /// Whose.
+        key: Key,
+        /// Which record, for the log.
+        detail: String,
+    },
+    /// The vault has lost records and cannot tell whether this secret was among them.
+    #[error("Failed to read secret: {key}")]
+    MaybeLost {
+        /// The name that was not found.
+        key: Key,
+    },
+    /// The vault is damaged and takes no writes until it has been restored.
+    #[error("Failed to {verb}: the vault is damaged and read-only")]
+    ReadOnly {
+        /// What was to be done.
+        verb: String,
+    },
+    /// The store failed.
+    #[error("Failed to {verb}")]
+    Store {
+        /// What was to be done, e.g. `update secret: KEY`.
+        verb: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// Encryption failed.
+    #[error("Failed to {verb}")]
+    Crypto {
+        /// What was to be done.
+        verb: String,
+        /// Why.
+        source: CryptoError,
+    },
+    /// Something that cannot happen did.
+    #[error("Failed to {verb}")]
+    Internal {
+        /// What was to be done.
+        verb: String,
+        /// Why, for the log.
+        detail: String,
+    },
+}
+
+impl VaultError {
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidInput { .. } => ErrorKind::InvalidInput,
+            Self::Unauthenticated { source } => match source {
+                AuthError::Missing | AuthError::InvalidToken => ErrorKind::InvalidCredentials,
+                AuthError::InvalidApiKey => ErrorKind::InvalidApiKey,
+                AuthError::TokenExpired => ErrorKind::TokenExpired,
+            },
+            Self::Forbidden { .. } => ErrorKind::Forbidden,
+            Self::NotFound { .. } | Self::RevisionNotFound { .. } => ErrorKind::NotFound,
+            Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+            Self::PreconditionFailed { .. } => ErrorKind::PreconditionFailed,
+            Self::ValueTooLarge { .. } => ErrorKind::TooLarge,
+            Self::Store { source, .. } => match source {
+                StoreError::Full => ErrorKind::StorageFull,
+                StoreError::Conflict
+                | StoreError::Io { .. }
+                | StoreError::ReadOnly
+                | StoreError::Damaged { .. }
+                | StoreError::InUse { .. }
+                | StoreError::Exists { .. }
+                | StoreError::TooLarge { .. }
+                | StoreError::Closed => ErrorKind::Internal,
+            },
+            Self::Damaged { .. }
+            | Self::MaybeLost { .. }
+            | Self::ReadOnly { .. }
+            | Self::Crypto { .. }
+            | Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// What the reader can do about it.
+    pub fn next_actions(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidInput { next, .. } | Self::Forbidden { next, .. } => *next,
+            Self::Unauthenticated { source } => Some(match source {
+                AuthError::Missing => "Send an Authorization header with a bearer token, or an x-api-key header",
+                AuthError::InvalidToken => {
+                    "Check that the token was signed with this vault's secret by HS256, and has sub and exp"
+                }
+                AuthError::InvalidApiKey => "Check the API key; `hushd api-key rotate` makes a new one",
+                AuthError::TokenExpired => "Get a new token, e.g. by `hushd token create --admin --ttl 1h`",
+            }),
+            Self::NotFound { .. } => Some("Check the key and the namespace; GET /api/secrets lists what there is"),
+            Self::RevisionNotFound { .. } => Some("GET /api/secrets/{key}/revisions lists the revisions that are kept"),
+            Self::AlreadyExists { .. } => Some("Use PUT /api/secrets/{key} to change it, or another key"),
+            Self::PreconditionFailed { .. } => Some("Read the secret again and repeat the request with its new ETag"),
+            Self::ValueTooLarge { .. } => Some("Store a shorter value, or raise max-value-size in the configuration"),
+            Self::Damaged { .. } | Self::MaybeLost { .. } | Self::ReadOnly { .. } => {
+                Some("See the daemon's log and GET /api/status; restore the vault from a backup")
+            }
+            Self::Store { source: StoreError::Full, .. } => {
+                Some("Free space on the disk of the vault, then restart the daemon")
+            }
+            Self::Store { .. } | Self::Crypto { .. } | Self::Internal { .. } => {
+                Some("See the daemon's log for this request id")
+            }
+        }
+    }
+}
+
+fn unauthenticated(error: AuthError) -> &'static str {
+    match error {
+        AuthError::Missing => "Authentication required",
+        AuthError::InvalidToken => "Invalid token",
+        AuthError::InvalidApiKey => "Invalid API key",
+        AuthError::TokenExpired => "Token expired",
+    }
+}
+
+fn list(keys: &[Key]) -> String {
+    keys.iter().map(Key::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,152 @@
+//! The verbs: create, read, update, delete, purge, roll back, rotate, mint. It decides nothing about HTTP.
+//!
+//! Invariants: a change is in the index, and answered, only after it is durable; writes to one secret are serial; every
+//! value leaves through [`reveal`](self), every change enters through [`commit`](self); a secret that may have been
+//! lost is never called "not found". A write once begun runs to its end, also when nobody waits for it any more.
+
+mod commit;
+mod error;
+mod index;
+mod keys;
+mod locks;
+mod open;
+mod read;
+mod record;
+mod reveal;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod write;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::{Mutex, RwLock};
+use uuid::Uuid;
+
+use crate::auth::{Action, Authenticator, Credential, Decision, Peer, Principal, decide};
+use crate::clock::Clock;
+use crate::crypto::Keyring;
+use crate::store::{Health, Store};
+
+pub use error::{ErrorKind, VaultError};
+pub use open::NewVault;
+pub use read::{Environment, NamespaceCount, Overview, Selection};
+pub use write::{Create, Precondition, Update};
+
+/// What a vault is limited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest value in bytes.
+    pub max_value_size: usize,
+    /// How many revisions of a secret are kept; at least 1.
+    pub revisions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_value_size: 1024 * 1024, revisions: 10 }
+    }
+}
+
+/// An open vault.
+#[derive(Debug)]
+pub struct Vault {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    index: RwLock<index::Index>,
+    authenticator: Authenticator,
+    locks: locks::NameLocks,
+    /// One rotation at a time.
+    rotation: tokio::sync::Mutex<()>,
+    /// One purge at a time: they share the vault's own record.
+    purge: tokio::sync::Mutex<()>,
+    /// The change counter at the last purge: no namespace's revision is below it.
+    last_purge: AtomicU64,
+    /// Counts changes; never moves back.
+    changes: AtomicU64,
+    /// Entries whose last use is not stored yet.
+    used: Mutex<Vec<Arc<index::Entry>>>,
+    damage: Damage,
+}
+
+/// What was wrong with the store when the vault was opened.
+#[derive(Debug, Default)]
+struct Damage {
+    problems: Vec<String>,
+    /// Names (as their tags) whose metadata is there, but not readable.
+    unreadable: HashSet<[u8; 32]>,
+    /// Whether metadata may be missing altogether.
+    may_have_lost_names: bool,
+}
+
+impl Vault {
+    /// Recognises who asks.
+    ///
+    /// # Errors
+    /// [`VaultError::Unauthenticated`].
+    pub fn authenticate(&self, credential: Credential<'_>, peer: Option<Peer>) -> Result<Principal, VaultError> {
+        Ok(self.authenticator.authenticate(credential, peer, self.clock.now())?)
+    }
+
+    /// Asks the policy.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`]; the rule that said no goes to the log only.
+    pub fn authorize(&self, principal: &Principal, action: Action) -> Result<(), VaultError> {
+        match decide(principal, action) {
+            Decision::Allow { .. } => Ok(()),
+            Decision::Deny { rule, message } => {
+                tracing::info!(%principal, rule, "request refused");
+                Err(VaultError::Forbidden {
+                    message: message.to_owned(),
+                    next: Some("Use an administrator's token or the current API key"),
+                })
+            }
+        }
+    }
+
+    /// The vault's identifier.
+    pub fn id(&self) -> Uuid {
+        self.keyring.vault_id()
+    }
+
+    /// The clock that the vault goes by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// What it is limited to.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Whether writes are taken: the store is healthy, and nothing was found damaged.
+    pub fn is_writable(&self) -> bool {
+        self.damage.problems.is_empty() && self.store.health() == Health::Writable
+    }
+
+    /// What is wrong, each in a sentence without names, values or paths.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.damage.problems.clone();
+        if self.store.health() == Health::Latched {
+            problems.push("a write to the store failed; it is read-only until the daemon is restarted".to_owned());
+        }
+        problems
+    }
+}
+
+/// Runs a write to its end, also when the request that began it is dropped, so that store and index never part.
+async fn to_the_end<T: Send + 'static>(
+    verb: &str,
+    work: impl Future<Output = Result<T, VaultError>> + Send + 'static,
+) -> Result<T, VaultError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(VaultError::Internal { verb: verb.to_owned(), detail: error.to_string() }),
+    }
+}

@@ -1,0 +1,206 @@
+//! The verbs that look: get, list, revisions, environment, verify, namespaces, overview.
+//!
+//! Invariant: nothing on the way of a single read scans or grows with the number of secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::model::{Key, Metadata, Namespace, RevisionInfo, SecretValue};
+use crate::vault::index::Entry;
+use crate::vault::{Vault, VaultError};
+
+/// Which secrets of a namespace are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// These; each must be there. None means all.
+    pub keys: Option<Vec<Key>>,
+    /// Only names that begin so.
+    pub prefix: Option<String>,
+}
+
+/// What a process needs of a namespace.
+#[derive(Debug)]
+pub struct Environment {
+    /// Values by name.
+    pub values: BTreeMap<String, SecretValue>,
+    /// The number of the namespace's newest change.
+    pub revision: u64,
+}
+
+/// How many secrets a namespace has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceCount {
+    /// Its name.
+    pub namespace: Namespace,
+    /// Those that can be read.
+    pub active: u64,
+    /// All.
+    pub total: u64,
+}
+
+/// The vault at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overview {
+    /// Secrets that can be read.
+    pub active: u64,
+    /// All secrets.
+    pub total: u64,
+    /// The next expiry that is still to come.
+    pub next_expiry: Option<Timestamp>,
+}
+
+impl Vault {
+    /// Reveals a value, of the newest revision where none is named. Says which revision it is.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when there is none, or it is inactive or expired; [`VaultError::RevisionNotFound`];
+    /// [`VaultError::Damaged`]; [`VaultError::MaybeLost`]; errors of the store.
+    pub fn get(
+        &self,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        revision: Option<u64>,
+    ) -> Result<(SecretValue, u64), VaultError> {
+        self.reveal(by, namespace, key, revision)
+    }
+
+    /// Says whether a secret has a value, without revealing it; the comparison is constant-time on digests.
+    ///
+    /// # Errors
+    /// As [`Vault::get`].
+    pub fn verify(&self, namespace: &Namespace, key: &Key, candidate: &SecretValue) -> Result<bool, VaultError> {
+        let (value, ..) = self.open_value(namespace, key, None)?;
+        let digest = |text: &SecretValue| Sha256::digest(text.expose_secret().as_bytes());
+        Ok(digest(&value).ct_eq(&digest(candidate)).into())
+    }
+
+    /// The metadata of all secrets of a namespace, the newest first, inactive and reserved ones too.
+    pub fn list(&self, namespace: &Namespace) -> Vec<Metadata> {
+        let mut secrets: Vec<Metadata> = match self.index.read().namespace(namespace) {
+            Some(names) => names.entries.values().map(|entry| entry.metadata()).collect(),
+            None => Vec::new(),
+        };
+        // Stable, so that secrets of the same millisecond stand in the order of their names.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.created_at));
+        secrets
+    }
+
+    /// The revisions of a secret that are kept, the newest first.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::MaybeLost`].
+    pub fn revisions(&self, namespace: &Namespace, key: &Key) -> Result<Vec<RevisionInfo>, VaultError> {
+        Ok(self.find(namespace, key)?.revisions())
+    }
+
+    /// Reveals what a process needs of a namespace.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] with all named keys that are missing; otherwise as [`Vault::get`].
+    pub fn environment(
+        &self,
+        by: &Principal,
+        namespace: &Namespace,
+        selection: &Selection,
+    ) -> Result<Environment, VaultError> {
+        let now = self.clock.now();
+        let begins = |key: &Key| selection.prefix.as_deref().is_none_or(|prefix| key.as_str().starts_with(prefix));
+        let (wanted, revision) = {
+            let index = self.index.read();
+            let names = index.namespace(namespace);
+            let readable = |key: &Key| index.get(namespace, key).is_some_and(|entry| entry.is_readable(now));
+            let wanted: Vec<Key> = match &selection.keys {
+                Some(keys) => {
+                    let missing: Vec<Key> = keys.iter().filter(|key| !readable(key)).cloned().collect();
+                    if let Some(lost) = missing.iter().find(|key| self.may_be_lost(namespace, key)) {
+                        return Err(VaultError::MaybeLost { key: lost.clone() });
+                    }
+                    if !missing.is_empty() {
+                        return Err(VaultError::NotFound { keys: missing });
+                    }
+                    keys.iter().filter(|key| begins(key)).cloned().collect()
+                }
+                None => names
+                    .into_iter()
+                    .flat_map(|names| &names.entries)
+                    .filter(|(key, entry)| begins(key) && entry.is_readable(now))
+                    .map(|(key, _)| key.clone())
+                    .collect(),
+            };
+            (wanted, names.map_or(0, |names| names.change))
+        };
+        let mut values = BTreeMap::new();
+        for key in wanted {
+            match self.reveal(by, namespace, &key, None) {
+                Ok((value, _)) => {
+                    values.insert(key.as_str().to_owned(), value);
+                }
+                // It went away since the look at the index; it was not asked for by name.
+                Err(VaultError::NotFound { .. }) if selection.keys.is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Environment { values, revision: revision.max(self.last_purge.load(Ordering::Relaxed)) })
+    }
+
+    /// All namespaces with their counts, in the order of their names.
+    pub fn namespaces(&self) -> Vec<NamespaceCount> {
+        let now = self.clock.now();
+        let mut counts: Vec<NamespaceCount> = self
+            .index
+            .read()
+            .namespaces()
+            .map(|(namespace, names)| NamespaceCount {
+                namespace: namespace.clone(),
+                active: names.entries.values().map(|entry| u64::from(entry.is_readable(now))).sum(),
+                total: names.entries.len() as u64,
+            })
+            .collect();
+        counts.sort_by(|one, other| one.namespace.cmp(&other.namespace));
+        counts
+    }
+
+    /// The vault at a glance; looks at every entry.
+    pub fn overview(&self) -> Overview {
+        let now = self.clock.now();
+        let index = self.index.read();
+        let (total, active) = index.count(now);
+        let coming =
+            |entry: &Arc<Entry>| entry.record.expires_at.filter(|&at| entry.record.is_active && at > now.as_millis());
+        Overview { active, total, next_expiry: index.entries().filter_map(coming).min().map(Timestamp::from_millis) }
+    }
+
+    /// The entry of a secret, also of an inactive or expired one.
+    pub(super) fn find(&self, namespace: &Namespace, key: &Key) -> Result<Arc<Entry>, VaultError> {
+        self.find_or_missing(namespace, key)?.ok_or_else(|| VaultError::NotFound { keys: vec![key.clone()] })
+    }
+
+    /// The entry of a secret that is active and not expired.
+    pub(super) fn readable(&self, namespace: &Namespace, key: &Key) -> Result<Arc<Entry>, VaultError> {
+        let now = self.clock.now();
+        let entry = self.find(namespace, key)?;
+        if entry.is_readable(now) { Ok(entry) } else { Err(VaultError::NotFound { keys: vec![key.clone()] }) }
+    }
+
+    /// The entry of a secret, or none where it is certain that there is none.
+    pub(super) fn find_or_missing(&self, namespace: &Namespace, key: &Key) -> Result<Option<Arc<Entry>>, VaultError> {
+        let found = self.index.read().get(namespace, key).cloned();
+        if found.is_none() && self.may_be_lost(namespace, key) {
+            return Err(VaultError::MaybeLost { key: key.clone() });
+        }
+        Ok(found)
+    }
+
+    fn may_be_lost(&self, namespace: &Namespace, key: &Key) -> bool {
+        let damage = &self.damage;
+        damage.may_have_lost_names
+            || (!damage.unreadable.is_empty() && damage.unreadable.contains(&self.keyring.name_tag(namespace, key)))
+    }
+}

@@ -1,0 +1,94 @@
+//! The one place where a value leaves the store.
+//!
+//! Invariants: a value is given whole and authentic or not at all; a missing or broken chunk is damage, told with the
+//! exact record in the log; the last use is noted here, in memory.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::auth::Principal;
+use crate::model::{Key, Namespace, SecretValue};
+use crate::store::Table;
+use crate::vault::index::Entry;
+use crate::vault::record::RevisionRecord;
+use crate::vault::{Vault, VaultError};
+
+impl Vault {
+    /// Gives the value of a revision (the newest where none is named) to `by`, and notes the use.
+    pub(super) fn reveal(
+        &self,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        revision: Option<u64>,
+    ) -> Result<(SecretValue, u64), VaultError> {
+        let (value, entry, revision) = self.open_value(namespace, key, revision)?;
+        let now = self.clock.now();
+        if entry.touch(now) {
+            self.used.lock().push(entry);
+        }
+        tracing::debug!(principal = %by, revision, "revealed");
+        Ok((value, revision))
+    }
+
+    /// Decrypts a value without revealing it to anybody.
+    pub(super) fn open_value(
+        &self,
+        namespace: &Namespace,
+        key: &Key,
+        revision: Option<u64>,
+    ) -> Result<(SecretValue, Arc<Entry>, u64), VaultError> {
+        let mut entry = self.readable(namespace, key)?;
+        loop {
+            let number = revision.unwrap_or_else(|| entry.revision());
+            let kept = entry
+                .find(number)
+                .ok_or_else(|| VaultError::RevisionNotFound { key: key.clone(), revision: number })?;
+            match self.decrypt_value(&entry, kept) {
+                Ok(value) => return Ok((value, entry, number)),
+                Err(error) => {
+                    // A writer may have dropped this revision between our look at the index and at the store.
+                    let again = self.readable(namespace, key)?;
+                    if Arc::ptr_eq(&entry, &again) {
+                        return Err(error);
+                    }
+                    entry = again;
+                }
+            }
+        }
+    }
+
+    /// Reads and joins the chunks of a value.
+    pub(super) fn decrypt_value(&self, entry: &Entry, kept: &RevisionRecord) -> Result<SecretValue, VaultError> {
+        let key = &entry.record.key;
+        let damaged = |chunk: usize, what: &str| VaultError::Damaged {
+            key: key.clone(),
+            detail: format!("chunk {chunk} of revision {} of secret {}: {what}", kept.revision, entry.record.id),
+        };
+        let size = kept.size as usize;
+        let mut value = Zeroizing::new(Vec::with_capacity(size));
+        for (number, chunk_key) in kept.chunk_keys(entry.record.id).enumerate() {
+            let record = self
+                .store
+                .get(Table::Value, &chunk_key)
+                .map_err(|source| VaultError::Store { verb: format!("read secret: {key}"), source })?
+                .ok_or_else(|| damaged(number, "the record is missing"))?;
+            let chunk = self
+                .keyring
+                .decrypt_record(Table::Value, &chunk_key, &record)
+                .map_err(|error| damaged(number, &error.to_string()))?;
+            value.extend_from_slice(&chunk);
+        }
+        if value.len() != size {
+            return Err(damaged(0, "the value has not the length that its metadata says"));
+        }
+        match String::from_utf8(std::mem::take(&mut *value)) {
+            Ok(text) => Ok(SecretValue::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(damaged(0, "the value is not UTF-8"))
+            }
+        }
+    }
+}

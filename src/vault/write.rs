@@ -1,0 +1,270 @@
+//! The verbs that change a secret: create, update, delete, purge, roll back (API contract, "Secrets").
+//!
+//! Invariant: each looks at the index, decides and commits under the secret's lock, so that of parallel writers each
+//! sees what the one before it did.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::model::{Key, Namespace, SecretId, SecretValue};
+use crate::store::{Batch, Table};
+use crate::vault::commit::{crypto, delete_value, undecodable};
+use crate::vault::index::Entry;
+use crate::vault::record::{self, SecretRecord, VaultRecord};
+use crate::vault::{Vault, VaultError, to_the_end};
+
+/// A secret to be created.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// Its value.
+    pub value: SecretValue,
+    /// Whether it is protected from deletion.
+    pub is_reserved: bool,
+    /// From when on it can no longer be read.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What is to be changed of a secret; what is absent is left alone.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// A new value, and so a new revision.
+    pub value: Option<SecretValue>,
+    /// Whether it can be read.
+    pub is_active: Option<bool>,
+    /// Whether it is protected from deletion.
+    pub is_reserved: Option<bool>,
+    /// From when on it can no longer be read; `Some(None)` removes the expiry.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+/// What a client expects of a secret's revision (`If-Match`, RFC 9110 §13.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// That the revision is one of these.
+    OneOf(Vec<u64>),
+}
+
+impl Precondition {
+    fn check(&self, entry: &Entry) -> Result<(), VaultError> {
+        match self {
+            Self::None => Ok(()),
+            Self::OneOf(expected) if expected.contains(&entry.revision()) => Ok(()),
+            Self::OneOf(_) => {
+                Err(VaultError::PreconditionFailed { key: entry.record.key.clone(), current: entry.revision() })
+            }
+        }
+    }
+}
+
+impl Vault {
+    /// Creates a secret, or revives one that is inactive or expired under its old identifier.
+    ///
+    /// # Errors
+    /// [`VaultError::AlreadyExists`]; [`VaultError::Forbidden`] for an inactive reserved one;
+    /// [`VaultError::ValueTooLarge`]; errors of the store.
+    pub async fn create(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        create: Create,
+    ) -> Result<SecretId, VaultError> {
+        self.check_size(&create.value)?;
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        to_the_end("create secret", async move {
+            let verb = format!("create secret: {key}");
+            let _lock = vault.locks.lock(&namespace, &key).await;
+            let now = vault.clock.now();
+            let old = vault.find_or_missing(&namespace, &key)?;
+            let mut draft = match &old {
+                Some(entry) if entry.is_readable(now) => return Err(VaultError::AlreadyExists { key }),
+                Some(entry) if !entry.record.is_active && entry.record.is_reserved => {
+                    return Err(VaultError::Forbidden {
+                        message: format!("Cannot revive reserved secret: {key}"),
+                        next: Some("Activate it by PUT with isActive true"),
+                    });
+                }
+                Some(entry) => entry.record.clone(),
+                None => SecretRecord::new(Uuid::new_v4(), &namespace, &key, now),
+            };
+            draft.is_active = true;
+            draft.is_reserved = create.is_reserved;
+            draft.expires_at = create.expires_at.map(Timestamp::as_millis);
+            let id = draft.id;
+            vault.commit(&by, &verb, old.as_ref(), draft, Some(&create.value), now).await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Changes a secret, also an inactive or expired one. Says its revision afterwards.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::PreconditionFailed`]; [`VaultError::Forbidden`] when it would
+    /// deactivate a reserved one; [`VaultError::InvalidInput`] when there is nothing to change;
+    /// [`VaultError::ValueTooLarge`]; errors of the store.
+    pub async fn update(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        precondition: Precondition,
+        update: Update,
+    ) -> Result<u64, VaultError> {
+        if let Some(value) = &update.value {
+            self.check_size(value)?;
+        }
+        let nothing = update.value.is_none()
+            && update.is_active.is_none()
+            && update.is_reserved.is_none()
+            && update.expires_at.is_none();
+        if nothing {
+            return Err(VaultError::InvalidInput {
+                message: "Nothing to update".to_owned(),
+                next: Some("Send at least one of value, isActive, isReserved and expiresAt"),
+            });
+        }
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        to_the_end("update secret", async move {
+            let verb = format!("update secret: {key}");
+            let _lock = vault.locks.lock(&namespace, &key).await;
+            let old = vault.find(&namespace, &key)?;
+            precondition.check(&old)?;
+            let mut draft = old.record.clone();
+            draft.is_reserved = update.is_reserved.unwrap_or(draft.is_reserved);
+            draft.is_active = update.is_active.unwrap_or(draft.is_active);
+            if update.is_active == Some(false) && draft.is_reserved {
+                return Err(reserved(&key));
+            }
+            if let Some(expires_at) = update.expires_at {
+                draft.expires_at = expires_at.map(Timestamp::as_millis);
+            }
+            vault.commit(&by, &verb, Some(&old), draft, update.value.as_ref(), vault.clock.now()).await
+        })
+        .await
+    }
+
+    /// Makes a secret inactive; its revisions are kept. Once more on an inactive one is fine.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::PreconditionFailed`]; [`VaultError::Forbidden`] for a reserved one;
+    /// errors of the store.
+    pub async fn delete(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        precondition: Precondition,
+    ) -> Result<(), VaultError> {
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        to_the_end("delete secret", async move {
+            let verb = format!("delete secret: {key}");
+            let _lock = vault.locks.lock(&namespace, &key).await;
+            let old = vault.find(&namespace, &key)?;
+            precondition.check(&old)?;
+            if old.record.is_reserved {
+                return Err(reserved(&key));
+            }
+            if !old.record.is_active {
+                return Ok(());
+            }
+            let draft = SecretRecord { is_active: false, ..old.record.clone() };
+            vault.commit(&by, &verb, Some(&old), draft, None, vault.clock.now()).await.map(|_| ())
+        })
+        .await
+    }
+
+    /// Destroys a secret with its metadata and all its revisions.
+    ///
+    /// # Errors
+    /// As [`Vault::delete`].
+    pub async fn purge(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        precondition: Precondition,
+    ) -> Result<(), VaultError> {
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        to_the_end("purge secret", async move {
+            let verb = format!("delete secret: {key}");
+            let _lock = vault.locks.lock(&namespace, &key).await;
+            let old = vault.find(&namespace, &key)?;
+            precondition.check(&old)?;
+            if old.record.is_reserved {
+                return Err(reserved(&key));
+            }
+            vault.commit_purge(&verb, &old).await?;
+            tracing::info!(principal = %by, "a secret was purged");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes the value of an older revision the newest one. Says the new revision.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::RevisionNotFound`]; [`VaultError::PreconditionFailed`];
+    /// [`VaultError::Damaged`]; errors of the store.
+    pub async fn rollback(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        precondition: Precondition,
+        revision: u64,
+    ) -> Result<u64, VaultError> {
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        to_the_end("roll back secret", async move {
+            let verb = format!("roll back secret: {key}");
+            let _lock = vault.locks.lock(&namespace, &key).await;
+            let old = vault.readable(&namespace, &key)?;
+            precondition.check(&old)?;
+            let kept = old.find(revision).ok_or(VaultError::RevisionNotFound { key, revision })?;
+            let value = vault.decrypt_value(&old, kept)?;
+            vault.commit(&by, &verb, Some(&old), old.record.clone(), Some(&value), vault.clock.now()).await
+        })
+        .await
+    }
+
+    /// Takes a secret out of the store and, when that is durable, out of the index.
+    async fn commit_purge(&self, verb: &str, old: &Arc<Entry>) -> Result<(), VaultError> {
+        let _one = self.purge.lock().await;
+        let change = self.next_change();
+        let record = &old.record;
+        let mut batch = Batch::default();
+        let tag = self.keyring.name_tag(&record.namespace, &record.key).to_vec();
+        batch.expect_unchanged(Table::Metadata, tag.clone(), old.fingerprint);
+        batch.delete(Table::Metadata, tag);
+        for revision in &record.revisions {
+            delete_value(&mut batch, record.id, revision);
+        }
+        let plain = record::encode(&VaultRecord { purge: change }).map_err(|error| undecodable(verb, error))?;
+        let key = record::vault_key();
+        let bytes = self.keyring.encrypt_record(Table::Vault, &key, &plain).map_err(|source| crypto(verb, source))?;
+        batch.put(Table::Vault, key, bytes);
+        self.submit(verb, batch).await?;
+        self.last_purge.store(change, Ordering::Relaxed);
+        self.index.write().remove(&record.namespace, &record.key, change);
+        Ok(())
+    }
+
+    fn check_size(&self, value: &SecretValue) -> Result<(), VaultError> {
+        let (size, limit) = (value.len(), self.limits.max_value_size);
+        if size > limit { Err(VaultError::ValueTooLarge { size, limit }) } else { Ok(()) }
+    }
+}
+
+fn reserved(key: &Key) -> VaultError {
+    VaultError::Forbidden {
+        message: format!("Cannot delete reserved secret: {key}"),
+        next: Some("Lift the protection first, by PUT with isReserved false"),
+    }
+}
