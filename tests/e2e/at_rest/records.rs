@@ -17,7 +17,8 @@ pub const VALUE: u8 = b'v';
 
 /// Opens a vault's store without the daemon.
 fn open(sandbox: &Sandbox) -> sled::Db {
-    let config = sled::Config::new().path(sandbox.data().join("db")).cache_capacity(1 << 20);
+    // What the daemon chose; sled refuses to open a database with another size of segments.
+    let config = sled::Config::new().path(sandbox.data().join("db")).segment_size(8 << 20).cache_capacity(1 << 20);
     config.open().unwrap()
 }
 
