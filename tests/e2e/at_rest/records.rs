@@ -32,6 +32,8 @@ pub fn read(sandbox: &Sandbox) -> Records {
             assert!(records.insert(key.to_vec(), record.to_vec()).is_none(), "two trees have the same key");
         }
     }
+    drop(db);
+    make_private(sandbox);
     records
 }
 
@@ -46,6 +48,17 @@ pub fn change(sandbox: &Sandbox, key: &[u8], record: Option<&[u8]>) {
     };
     tree.flush().unwrap();
     db.flush().unwrap();
+    drop((tree, db));
+    make_private(sandbox);
+}
+
+/// What sled makes for a test has the test's umask; what it makes for the daemon is private.
+fn make_private(sandbox: &Sandbox) {
+    for (path, metadata) in files::tree(&sandbox.data().join("db")) {
+        if metadata.is_file() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
 }
 
 /// A vault at rest whose records are known one by one, and which can be put back to how it was.
