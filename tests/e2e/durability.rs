@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::secret;
 use crate::harness::http::{Address, Connection, Request, Response};
-use crate::harness::{Api, Daemon, Transport, Vault};
+use crate::harness::{Api, Daemon, Transport, Vault, setting};
 
 const WRITERS: usize = 16;
 /// The last of the writers rotates the API key.
@@ -38,10 +38,6 @@ impl Numbers {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
 /// "100 times kill -9 under 16 concurrent writers over HTTP: no acknowledged write missing, no half rotation, every start

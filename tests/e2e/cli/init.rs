@@ -1,12 +1,13 @@
 //! `hushd init`: a whole vault or none, and never over something that is there.
 
 use std::fs;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Api, Daemon, Sandbox, Transport, Vault, cli, files, jwt};
+use crate::harness::{Api, Daemon, Sandbox, Transport, Vault, cli, files, jwt, setting};
 
 /// "creates a vault: master key (age identity), keyring, admin JWT signing secret, first API key; prints where they are
 /// and, once, the API key."
@@ -91,30 +92,51 @@ fn init_refuses_keys_that_are_none() {
     sandbox.run(&["init"]).exits(0);
 }
 
-/// "Interrupted at any point, it leaves either no vault or a whole one."
+/// "Interrupted at any point, it leaves either no vault or a whole one." `HUSHD_TEST_KILLS` says how often.
 #[test]
 fn an_interrupted_init_leaves_no_vault_or_a_whole_one() {
     let start = Instant::now();
     Sandbox::new().run(&["init"]).exits(0);
     let takes = start.elapsed();
     let mut whole = 0;
-    let trials = 20;
+    let trials = 4 * u32::try_from(setting("HUSHD_TEST_KILLS", 5)).unwrap();
     for trial in 0..trials {
         let sandbox = Sandbox::new();
         let mut child = sandbox.hushd(&["init"]).stdout(std::process::Stdio::null()).spawn().unwrap();
         wait(takes * trial / trials);
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
-        let again = sandbox.run(&["init"]);
-        assert!(matches!(again.code, 0 | 73), "after {trial}/{trials} of the time: {again:?}");
-        whole += u32::from(again.code == 73);
-        let daemon = Daemon::launch(&sandbox, Daemon::command(&sandbox));
-        let daemon = daemon.unwrap_or_else(|failure| panic!("after {trial}/{trials} of the time: {failure:#?}"));
-        sandbox.run_with(&["set", "A"], "1").exits(0);
-        assert_eq!(sandbox.run(&["get", "A"]).exits(0).stdout, "1\n");
-        daemon.stop_cleanly();
+        whole += u32::from(is_begun_again(&sandbox, &format!("killed after {trial}/{trials} of the time")));
     }
     assert!(whole < trials, "init was never interrupted");
+}
+
+/// Killed by the kernel when a file grows over a limit: at the first byte that is written, and then later and later.
+#[test]
+fn an_init_killed_while_it_writes_leaves_no_vault_or_a_whole_one() {
+    let mut killed = 0;
+    for limit in [0, 1, 2, 3, 4, 8, 16, 64, 1024, 16_384] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(Path::new("/bin/sh"));
+        command.arg("-c").arg(format!("ulimit -c 0; ulimit -f {limit}; exec \"$@\"")).arg("sh");
+        let output = cli::run(command.arg(env!("CARGO_BIN_EXE_hushd")).arg("init"), b"");
+        killed += u32::from(output.code == -1);
+        is_begun_again(&sandbox, &format!("killed by a limit of {limit} blocks"));
+    }
+    assert!(killed >= 2, "the limit killed nobody");
+}
+
+/// Runs `init` once more and uses the vault; answers whether there was a whole one already.
+#[track_caller]
+fn is_begun_again(sandbox: &Sandbox, what: &str) -> bool {
+    let again = sandbox.run(&["init"]);
+    assert!(matches!(again.code, 0 | 73), "{what}: {again:?}");
+    let daemon = Daemon::launch(sandbox, Daemon::command(sandbox));
+    let daemon = daemon.unwrap_or_else(|failure| panic!("{what}: {failure:#?}"));
+    sandbox.run_with(&["set", "A"], "1").exits(0);
+    assert_eq!(sandbox.run(&["get", "A"]).exits(0).stdout, "1\n");
+    daemon.stop_cleanly();
+    again.code == 73
 }
 
 /// Lets some time pass: the moment of a kill is the one thing that nothing can announce.
