@@ -36,13 +36,16 @@ fn init_refuses_a_second_time_and_touches_nothing() {
     let before = everything();
     sandbox.run(&["init"]).fails(73, "exists", "");
     assert_eq!(everything(), before);
-    // An identity without a vault is somebody's master key: it is not overwritten either.
-    let other = Sandbox::new();
-    fs::create_dir(other.config()).unwrap();
-    fs::write(other.identity(), "precious\n").unwrap();
-    other.run(&["init"]).fails(73, "exists", "");
-    assert_eq!(fs::read_to_string(other.identity()).unwrap(), "precious\n");
-    assert!(files::contents(&other.data()).is_empty(), "half a vault");
+    // A file where the master key would go: what is none is refused, what is one becomes the vault's; neither is changed.
+    let key = fs::read_to_string(sandbox.identity()).unwrap();
+    for (text, code) in [("precious\n", 65), (&*key, 0)] {
+        let other = Sandbox::new();
+        fs::create_dir(other.config()).unwrap();
+        fs::rename(other.key_file("identity", text), other.identity()).unwrap();
+        other.run(&["init"]).exits(code);
+        assert_eq!(fs::read_to_string(other.identity()).unwrap(), text);
+        assert_eq!(other.data().join("keyring.age").exists(), code == 0, "half a vault");
+    }
     Api::serve(vault, Transport::Unix).stop();
 }
 
@@ -80,7 +83,10 @@ fn init_refuses_keys_that_are_none() {
         assert!(matches!(output.code, 65 | 66 | 77 | 78), "{flag} {}: {output:?}", file.display());
         assert!(output.stderr.contains("hushd: error: "), "{output:?}");
         assert!(!output.stderr.contains("too short\"") && !output.stderr.contains("ik_tooshort"), "{output:?}");
-        assert!(files::contents(&sandbox.data()).is_empty() && files::contents(&sandbox.config()).is_empty());
+        // Nothing is left but the file that keeps two of us from creating a vault at the same time.
+        let left = files::contents(&sandbox.path("")).into_iter().map(|(path, _)| path);
+        let left: Vec<_> = left.filter(|path| !path.starts_with(sandbox.path("keys"))).collect();
+        assert!(left.iter().all(|path| *path == sandbox.data().join("lock")), "{left:?}");
     }
     sandbox.run(&["init"]).exits(0);
 }
