@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// From the top. A layer may name those below it.
 const LAYERS: [&str; 14] = [
-    "cli", "daemon", "client", "http", "vault", "auth", "audit", "crypto", "store", "api", "model", "config", "paths",
+    "cli", "daemon", "client", "http", "vault", "auth", "audit", "crypto", "store", "api", "config", "paths", "model",
     "clock",
 ];
 
