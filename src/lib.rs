@@ -2,10 +2,12 @@
 //! line for both.
 //!
 //! The layers, from the top; imports point downward only, and `tests/e2e/layers.rs` enforces it:
-//! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `model`, `config`, `paths`, `clock`.
+//! `cli`, `daemon`, `client`, `http`, `vault`, `auth`, `crypto`, `store`, `api`, `config`, `paths`, `model`, `clock`.
 
 pub mod api;
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crypto;

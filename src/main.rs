@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: one call.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hushd::cli::main()
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::file::{self, ClientSection, ConfigFile, HttpSection, LogSection, StoreSection, VaultSection};
-use crate::config::types::AbsolutePath;
+use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
     ClientAddress, ClientConfig, Config, ConfigError, HttpConfig, ListenAddress, LogConfig, LogFilter, StoreConfig,
     TokenSource, VaultConfig,
@@ -212,7 +212,7 @@ pub(super) fn resolve(
                 default.client.addr,
             ),
             namespace: layers.namespace(flags, environment, namespace, default.client.namespace),
-            token: layers.token(flags, environment, token_file.map(|file| file.0)),
+            token: layers.token(flags, environment, token_file),
         },
     };
     (config, layers.settings)
@@ -270,7 +270,7 @@ impl Layers<'_> {
         &mut self,
         flags: &Flags,
         environment: &FromEnvironment,
-        file: Option<Option<AbsolutePath>>,
+        file: Option<Maybe<AbsolutePath>>,
     ) -> Option<TokenSource> {
         let named = flag("--token-file", flags.token_file.clone())
             .or_else(|| variable_layer("HUSHD_TOKEN_FILE", environment.token_file.clone()));
@@ -281,7 +281,7 @@ impl Layers<'_> {
             return Some(TokenSource::Environment(token.clone()));
         }
         let named = named.map(|(path, source)| (Some(path), source));
-        let file = file.map(|path| path.map(|path| path.0));
+        let file = file.map(|path| path.0.map(|path| path.0));
         self.pick("client.token-file", [named, None], file, None).map(TokenSource::File)
     }
 

@@ -31,7 +31,7 @@ pub enum DaemonError {
         path: PathBuf,
     },
     /// There is a vault already.
-    #[error("there is already a vault in {}", path.display())]
+    #[error("a vault exists already in {}", path.display())]
     VaultExists {
         /// Where it is.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum DaemonError {
         path: PathBuf,
     },
     /// The master key cannot be used.
-    #[error("the master key in {} cannot be used: {source}", path.display())]
+    #[error("the master key in {} cannot be used", path.display())]
     Identity {
         /// Where it is.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum DaemonError {
         source: CryptoError,
     },
     /// The keyring cannot be opened.
-    #[error("the keyring {} cannot be opened: {source}", path.display())]
+    #[error("the keyring {} cannot be opened", path.display())]
     Keyring {
         /// Where it is.
         path: PathBuf,
@@ -81,13 +81,13 @@ pub enum DaemonError {
         source: CryptoError,
     },
     /// A key could not be made.
-    #[error("a key could not be made: {source}")]
+    #[error("a key could not be made")]
     Key {
         /// Why.
         source: CryptoError,
     },
     /// The store cannot be opened.
-    #[error("the store in {} cannot be opened: {source}", path.display())]
+    #[error("the store in {} cannot be opened", path.display())]
     Store {
         /// Where it is.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum DaemonError {
         source: StoreError,
     },
     /// The vault cannot be opened.
-    #[error("the vault cannot be opened: {}", describe(source))]
+    #[error("the vault cannot be opened")]
     Vault {
         /// Why.
         source: VaultError,
@@ -113,7 +113,7 @@ pub enum DaemonError {
         path: PathBuf,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: String,
@@ -121,7 +121,7 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The system said no.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}")]
     Io {
         /// What was to be done.
         doing: String,
@@ -173,13 +173,5 @@ impl DaemonError {
             Self::Key { .. } | Self::Io { .. } => return None,
         };
         Some(text)
-    }
-}
-
-/// A vault's error says what failed, its source why.
-fn describe(error: &VaultError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -1,2 +1,22 @@
-#[test]
-fn t() {}
+//! The promises of the design, tested against the real program: each module is one of them.
+//!
+//! Invariants: every test has a vault, a daemon and directories of its own; nothing sleeps and no port is fixed; every
+//! daemon that was started is reaped. Nothing here looks into the library: what is tested is what a user meets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::print_stderr, reason = "a failing test shows the log of its daemon")]
+#![expect(clippy::disallowed_methods, reason = "tests set the scene: they write files and read the machine's clock")]
+#![expect(clippy::needless_pass_by_value, reason = "a test reads better when it passes `json!(…)` as it is")]
+
+#[macro_use]
+mod harness;
+
+mod at_rest;
+mod auth;
+mod bad_input;
+mod cli;
+mod concurrency;
+mod contract;
+mod durability;
+mod layers;
+mod process;

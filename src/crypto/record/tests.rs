@@ -48,8 +48,8 @@ fn age_encrypt(recipient: &RecordStanza<'_>, plain: &[u8]) -> Vec<u8> {
 fn golden() -> Vec<u8> {
     let header = b"age-encryption.org/v1\n\
         -> hushd/v1 2 IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIi\n\
-        xRlhRdLRB4eX9PyePEKs3blnXqgKaS2sxhmTa2fEZ8U\n\
-        --- 4qSz8KZytiFlqw1Nf88CSx5f8c/uFUmvWBqyNFdzVcA\n";
+        xRlhRdLRB4eX9PyePEKs3cwWbSUaRh+Fx1j54Aez58Q\n\
+        --- L73BrkH22pyiTir305i+t033LSdaaKyF89bYE8ltk3M\n";
     let payload = b"3333333333333333\
         \xf4\xf0\x79\x80\xad\x60\x99\x69\xb9\x81\x5d\x43\x4f\x32\xc5\x3a\xcd\xe5\xc3\xff\xb7\xca\x75\x26\x84\x06\xbe";
     [&header[..], &payload[..]].concat()

@@ -1,0 +1,51 @@
+//! `hushd get`: prints a value.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::{CliError, Globals, Session, parse};
+use crate::model::Key;
+
+/// Print the value of a secret
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub struct GetArgs {
+    /// Name of the secret
+    #[arg(value_parser = parse::key)]
+    key: Key,
+    /// Add no newline to the value
+    #[arg(long)]
+    raw: bool,
+    /// Print this revision instead of the newest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    revision: Option<u64>,
+}
+
+const AFTER_HELP: &str = "With --json: {\"namespace\", \"key\", \"value\", \"revision\"}.";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    namespace: &'a str,
+    key: &'a str,
+    value: &'a str,
+    revision: Option<u64>,
+}
+
+/// Prints the value.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`](crate::cli::ErrorKind::NotFound) where there is none that can be read.
+#[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
+pub fn run(args: GetArgs, globals: &Globals) -> Result<(), CliError> {
+    let mut session = Session::open(globals)?;
+    let answer = session.client.read_secret(&session.namespace, &args.key, args.revision);
+    let answer = answer.map_err(|error| session.explain(error))?;
+    let value = answer.body.value.expose_secret();
+    if globals.output.is_json() {
+        let (namespace, key) = (session.namespace.as_str(), args.key.as_str());
+        return globals.output.json(&Document { namespace, key, value, revision: args.revision.or(answer.revision) });
+    }
+    globals.output.data(value.as_bytes())?;
+    if args.raw { Ok(()) } else { globals.output.data(b"\n") }
+}

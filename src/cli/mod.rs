@@ -1,0 +1,135 @@
+//! The command line (CLI contract): its grammar, one file per verb, one way to print, one mapping to exit codes.
+//!
+//! Invariants: a verb gets what was typed and the [`Globals`], and returns a [`CliError`]; nothing but `output` prints and
+//! nothing but `exit` names an exit code.
+
+mod anon_key;
+mod api_key;
+mod completions;
+mod config;
+mod delete;
+mod error;
+mod exit;
+mod generate;
+mod get;
+mod globals;
+mod init;
+mod input;
+mod list;
+mod output;
+mod parse;
+mod passphrase;
+mod serve;
+mod session;
+mod set;
+mod status;
+mod table;
+mod token;
+mod undelete;
+mod usage;
+
+pub use error::{CliError, ErrorKind};
+pub use globals::Globals;
+pub use output::{Output, Style, Verbosity};
+pub use session::Session;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::paths::Environment;
+
+/// Keeps this machine's secrets: a daemon with an encrypted vault, and the commands that talk to it
+#[derive(Debug, Parser)]
+#[command(name = "hushd", version, arg_required_else_help = true, after_long_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    globals: globals::GlobalArgs,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  HUSHD_ADDR, HUSHD_NAMESPACE, HUSHD_TOKEN_FILE, HUSHD_CONFIG
+               as the options of these names
+  HUSHD_TOKEN  the credential itself, where no file is named
+  HUSHD_LOG    what the daemon logs: info, debug, or a list such as info,hushd::store=debug
+  NO_COLOR     no colours
+An option beats the environment, which beats the configuration file.
+
+Exit codes:
+  0   done                    70  internal
+  1   other failure           73  already exists or revision conflict
+  2   usage                   75  sealed, or try again
+  65  bad data                77  not permitted
+  66  not found               78  configuration
+  69  daemon unreachable
+
+Values and data go to standard output, everything else to standard error. With --json every verb
+prints one JSON document whose fields stay: its --help shows them.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::InitArgs),
+    Serve(serve::ServeArgs),
+    Status(status::StatusArgs),
+    Set(set::SetArgs),
+    Get(get::GetArgs),
+    List(list::ListArgs),
+    Delete(delete::DeleteArgs),
+    Undelete(undelete::UndeleteArgs),
+    Token(token::TokenArgs),
+    ApiKey(api_key::ApiKeyArgs),
+    AnonKey(anon_key::AnonKeyArgs),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    let environment = Environment::read();
+    match run(environment) {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            Output::failure(&error);
+            exit::exit_code(error.kind())
+        }
+    }
+}
+
+fn run(environment: Environment) -> Result<(), CliError> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::answer(&error),
+    };
+    let globals = Globals::new(cli.globals, environment);
+    let globals = &globals;
+    match cli.verb {
+        Verb::Init(args) => init::run(args, globals),
+        Verb::Serve(args) => serve::run(args, globals),
+        Verb::Status(args) => status::run(args, globals),
+        Verb::Set(args) => set::run(args, globals),
+        Verb::Get(args) => get::run(args, globals),
+        Verb::List(args) => list::run(args, globals),
+        Verb::Delete(args) => delete::run(args, globals),
+        Verb::Undelete(args) => undelete::run(args, globals),
+        Verb::Token(args) => token::run(args, globals),
+        Verb::ApiKey(args) => api_key::run(args, globals),
+        Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Config(args) => config::run(args, globals),
+        Verb::Completions(args) => completions::run(args, globals),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line, as people and scripts use it: the real program against the real daemon.
+
+mod init;
+mod verbs;
+
+use std::path::Path;
+
+use crate::harness::Api;
+
+/// "`printf %s sk_live_1 | hushd set STRIPE_API_KEY`, `hushd get STRIPE_API_KEY`, `hushd list`"
+#[test]
+fn the_readme_works_as_it_is_typed() {
+    let api = Api::start(crate::harness::Transport::Unix);
+    let binary = Path::new(env!("CARGO_BIN_EXE_hushd")).parent().unwrap();
+    let shell = |script: &str| {
+        let mut command = api.vault.sandbox.command(Path::new("/bin/sh"));
+        command.env("PATH", format!("{}:/usr/bin:/bin", binary.display())).args(["-ec", script]);
+        crate::harness::cli::run(&mut command, b"").exits(0)
+    };
+    shell("printf %s sk_live_1 | hushd set STRIPE_API_KEY");
+    assert_eq!(shell("hushd get STRIPE_API_KEY").stdout, "sk_live_1\n");
+    assert!(shell("hushd list").stdout.contains("STRIPE_API_KEY"));
+    assert_eq!(shell("test \"$(hushd get STRIPE_API_KEY)\" = sk_live_1 && echo same").stdout, "same\n");
+    // "A closed pipe ends quietly."
+    let quiet = shell("hushd list | true; hushd get STRIPE_API_KEY | true");
+    assert_eq!(quiet.stderr, "");
+    api.stop();
+}

@@ -1,0 +1,42 @@
+//! What the tests stand on: directories, a vault, the real daemon, a raw HTTP client and forged tokens.
+
+pub mod api;
+pub mod cli;
+pub mod daemon;
+pub mod files;
+pub mod http;
+pub mod jwt;
+pub mod sandbox;
+
+pub use api::{Answer, Api, Transport};
+pub use daemon::{Daemon, Failure};
+pub use sandbox::{Sandbox, Vault};
+
+/// Runs each of the functions named once over the Unix socket and once over TCP, each time with a daemon of its own.
+///
+/// A function that is not named anywhere is dead code, and the build fails.
+macro_rules! over_both {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn over_unix() {
+                crate::harness::api::over(crate::harness::Transport::Unix, super::$name);
+            }
+
+            #[test]
+            fn over_tcp() {
+                crate::harness::api::over(crate::harness::Transport::Tcp, super::$name);
+            }
+        }
+    )+};
+}
+
+/// Seconds since the Unix epoch.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// A time `seconds` from now, as the contract writes times.
+pub fn time_in(seconds: i64) -> String {
+    format!("{:.3}", jiff::Timestamp::from_second(now() + seconds).unwrap())
+}
