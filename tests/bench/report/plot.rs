@@ -1,58 +1,59 @@
 //! The bars as a plot: each figure as a share of what its bar allows, so that everything left of the line is met.
 
-use std::fmt::Write as _;
+use crate::report::{Bar, Sense, number};
 
-use crate::report::text::number;
-use crate::report::{Bar, Sense};
-
-const ROW: usize = 22;
-const LABELS: usize = 400;
-const SCALE: f64 = 300.0;
+const WIDTH: u32 = 1160;
+const ROW: u32 = 22;
+/// Where the bars begin.
+const LEFT: u32 = 400;
+/// Where a bar ends that is just met.
+const LINE: u32 = 700;
 /// Shares above are cut off.
 const MOST: f64 = 2.0;
 
 /// Draws them.
 pub fn bars(bars: &[&Bar]) -> String {
-    let (width, height) = (LABELS + 760, ROW * (bars.len() + 3));
-    let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">
-<rect width="{width}" height="{height}" fill="white"/>
+    let mut parts = vec![String::new()];
+    let mut y = 2 * ROW;
+    for bar in bars {
+        parts.push(row(bar, y));
+        y += ROW;
+    }
+    let top = ROW + 8;
+    parts.push(format!(
+        r#"<line x1="{LINE}" y1="{top}" x2="{LINE}" y2="{y}" stroke="black" stroke-dasharray="4 3"/>
+</svg>
+"#
+    ));
+    let height = y + ROW;
+    parts[0] = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
+<rect width="{WIDTH}" height="{height}" fill="white"/>
 <text x="8" y="{ROW}" font-size="14">hushd against its bars: shorter is better, up to the line is met</text>
 "#
     );
-    for (index, bar) in bars.iter().enumerate() {
-        let y = ROW * (index + 2);
-        let share = match bar.sense {
-            Sense::AtLeast => bar.bar / bar.figure,
-            Sense::AtMost => bar.figure / bar.bar,
-        };
-        let length = share.clamp(0.0, MOST) * SCALE;
-        let color = if bar.is_met() { "#3a7d44" } else { "#b3392f" };
-        let said = format!("{} {} ({} {})", number(bar.figure), bar.unit, bar.sense.sign(), number(bar.bar));
-        let text_y = y + 11;
-        // Writing to a string cannot fail.
-        drop(write!(
-            svg,
-            r#"<text x="{label}" y="{text_y}" text-anchor="end">{what}</text>
-<rect x="{LABELS}" y="{y}" width="{length:.1}" height="14" fill="{color}"/>
+    parts.concat()
+}
+
+fn row(bar: &Bar, y: u32) -> String {
+    let share = match bar.sense {
+        Sense::AtLeast => bar.bar / bar.figure,
+        Sense::AtMost => bar.figure / bar.bar,
+    };
+    let length = share.clamp(0.0, MOST) * f64::from(LINE - LEFT);
+    let color = if bar.is_met() { "#3a7d44" } else { "#b3392f" };
+    let said = format!("{} {} ({} {})", number(bar.figure), bar.unit, bar.sense.sign(), number(bar.bar));
+    format!(
+        r#"<text x="{before}" y="{text_y}" text-anchor="end">{what}</text>
+<rect x="{LEFT}" y="{y}" width="{length:.1}" height="14" fill="{color}"/>
 <text x="{after:.1}" y="{text_y}">{said}</text>
 "#,
-            label = LABELS - 8,
-            what = escaped(&bar.what),
-            after = f64::from(u32::try_from(LABELS).unwrap_or_default()) + length + 6.0,
-            said = escaped(&said),
-        ));
-    }
-    let line = f64::from(u32::try_from(LABELS).unwrap_or_default()) + SCALE;
-    let bottom = ROW * (bars.len() + 2);
-    drop(write!(
-        svg,
-        r#"<line x1="{line}" y1="{top}" x2="{line}" y2="{bottom}" stroke="black" stroke-dasharray="4 3"/>
-</svg>
-"#,
-        top = ROW + 8,
-    ));
-    svg
+        before = LEFT - 8,
+        text_y = y + 11,
+        what = escaped(&bar.what),
+        after = f64::from(LEFT) + length + 6.0,
+        said = escaped(&said),
+    )
 }
 
 fn escaped(text: &str) -> String {

@@ -1,7 +1,5 @@
 //! Tables in Markdown, aligned so that a terminal shows them as well.
 
-use std::fmt::Write as _;
-
 use crate::report::{Bar, Section};
 
 /// A section's table.
@@ -71,8 +69,7 @@ fn table(columns: &[String], rows: &[Vec<String>]) -> String {
     let mut line = |cells: &[String]| {
         for (index, (cell, width)) in cells.iter().zip(&widths).enumerate() {
             let cell = if index == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
-            // Writing to a string cannot fail.
-            drop(write!(text, "| {cell} "));
+            text.extend(["| ", &cell, " "]);
         }
         text.push_str("|\n");
     };

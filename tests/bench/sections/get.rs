@@ -48,7 +48,6 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
             tell(&mut section, connections, (transport, caller), ours, &limits[limit]);
         }
     }
-    bare.stop()?;
     daemon.stop()?;
     Ok(section)
 }

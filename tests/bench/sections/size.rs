@@ -103,7 +103,6 @@ fn tell_bare_start(section: &mut Section, arguments: &Arguments) -> Result<()> {
         let bare = server::start(&scratch)?;
         took.push(bare.start.as_secs_f64() * 1000.0);
         memory.push(megabytes(Counters::of(bare.pid())?.resident));
-        bare.stop()?;
     }
     let (start, memory) = (Spread::of(took), Spread::of(memory));
     let rest = std::iter::repeat_n(String::new(), section.columns.len() - 4);
