@@ -10,6 +10,7 @@ mod files;
 mod group;
 mod head_copy;
 mod panics;
+mod reserve;
 mod scans;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -70,7 +71,9 @@ impl SledStore {
         let _private = PrivateUmask::set();
         files::create_directory(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
-        Self::start(Engine::create(db, dir, seal)?)
+        let engine = Engine::create(db, dir, seal)?;
+        reserve::fill(dir);
+        Self::start(engine)
     }
 
     /// Opens the store in a directory. As with [`SledStore::create`] the umask is 077 meanwhile.
@@ -84,8 +87,11 @@ impl SledStore {
     pub fn open(dir: &Path, options: SledOptions, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
         let _private = PrivateUmask::set();
         files::require(dir)?;
+        reserve::use_if_needed(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
-        Self::start(Engine::resume(db, dir, seal)?)
+        let engine = Engine::resume(db, dir, seal)?;
+        reserve::fill(dir);
+        Self::start(engine)
     }
 
     /// The head of what is visible now.
