@@ -3,6 +3,8 @@
 //! The daemon here only says what it is told to say; the real one is in `tests/e2e`. After a change of a text that is
 //! meant: `TRYCMD=overwrite cargo test --test cmd`, and read the difference.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;

@@ -37,6 +37,16 @@ pub enum Principal {
     Vault,
 }
 
+impl Principal {
+    /// Whom a token is for that this principal mints for itself.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Token { subject, .. } => subject.to_string(),
+            Self::ApiKey { .. } | Self::AnonKey | Self::Owner(_) | Self::Vault => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -118,11 +118,7 @@ impl From<ConfigError> for CliError {
 
 impl From<DaemonError> for CliError {
     fn from(error: DaemonError) -> Self {
-        match error {
-            DaemonError::Config(error) => error.into(),
-            DaemonError::Paths(error) => error.into(),
-            other => Self::from_error(kind_of_daemon(&other), &other).maybe_hint(other.hint()),
-        }
+        Self::from_error(kind_of_daemon(&error), &error).maybe_hint(error.hint())
     }
 }
 

@@ -40,12 +40,12 @@ pub struct InitArgs {
 }
 
 const AFTER_HELP: &str = "\
-With --recipient alone no master key is made: the daemon then needs the identity of one of the recipients, as
-vault.identity in the configuration. With --passphrase, --passphrase-file or --identity the recipients are added to that
-key, for recovery.
+With --recipient alone no master key is made: the daemon then needs the identity of one of the
+recipients, as vault.identity in the configuration. With --passphrase, --passphrase-file or
+--identity the recipients are added to that key, for recovery.
 
-With --json: {\"vaultId\", \"dataDirectory\", \"identity\", \"recipients\", \"apiKey\", \"anonKey\"}; the keys only on a
-terminal.";
+With --json: {\"vaultId\", \"dataDirectory\", \"identity\", \"recipients\", \"apiKey\", \"anonKey\"};
+the keys on a terminal only.";
 
 /// Creates the vault.
 ///

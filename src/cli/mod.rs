@@ -5,6 +5,7 @@
 
 mod anon_key;
 mod api_key;
+mod check;
 mod completions;
 mod config;
 mod delete;
@@ -82,6 +83,7 @@ enum Verb {
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
+    Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -117,6 +119,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Check(args) => check::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

@@ -76,13 +76,19 @@ pub fn create(
     ask: &mut dyn FnMut() -> Option<Passphrase>,
 ) -> Result<Created, DaemonError> {
     hardening::private_umask();
-    let directory = VaultDirectory::new(&config.data_dir)?;
+    // What is given is looked at before anything is touched.
+    let given = request.identity.as_deref().map(|file| read_master_key(file, ask)).transpose()?;
+    let exists = || DaemonError::VaultExists { path: config.data_dir.clone() };
+    let directory = match VaultDirectory::new(&config.data_dir) {
+        Err(DaemonError::InUse { .. }) if VaultDirectory::is_marked(&config.data_dir) => return Err(exists()),
+        locked => locked?,
+    };
     match directory.state()? {
-        State::Vault => return Err(DaemonError::VaultExists { path: config.data_dir.clone() }),
+        State::Vault => return Err(exists()),
         State::Unfinished => directory.clear()?,
         State::Empty => {}
     }
-    let master = master_key(config, &request, ask)?;
+    let master = master_key(config, given, &request, ask)?;
     let mut recipients = master.recipients;
     for recipient in request.recipients {
         if !recipients.iter().any(|known| known.to_string() == recipient.to_string()) {
@@ -119,13 +125,15 @@ struct MasterKey {
 
 fn master_key(
     config: &VaultConfig,
+    given: Option<MasterKey>,
     request: &Request,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
 ) -> Result<MasterKey, DaemonError> {
     let place = &config.identity;
-    if let Some(existing) = &request.identity {
-        let key = read_master_key(existing, ask)?;
-        link(existing, place)?;
+    if let Some(key) = given {
+        if let Some(existing) = &key.path {
+            link(existing, place)?;
+        }
         return Ok(key);
     }
     // Left by a creation that was interrupted, or put there for us.

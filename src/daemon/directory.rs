@@ -51,6 +51,11 @@ impl VaultDirectory {
         Self::lock(path)
     }
 
+    /// Whether a vault was ever finished there.
+    pub(super) fn is_marked(path: &Path) -> bool {
+        path.join(MARKER).exists()
+    }
+
     fn lock(path: &Path) -> Result<Self, DaemonError> {
         ensure_private_dir(path)?;
         let file = path.join(LOCK);

@@ -3,6 +3,7 @@
 //! Invariants: readiness is told only when requests are answered; on SIGTERM requests in flight finish and everything
 //! is on disk before the process ends; a second daemon on the same vault is refused before it touches anything.
 
+mod check;
 mod create;
 mod directory;
 mod error;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+pub use check::check;
 pub use create::{Created, Request, create, has_vault};
 pub use error::DaemonError;
 pub use logging::start as start_log;
@@ -26,7 +28,7 @@ use crate::config::Config;
 use crate::crypto::{Keyring, Passphrase};
 use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
 use crate::daemon::listeners::Bound;
-use crate::http::{Options, State};
+use crate::http::{Checker, Options, State};
 use crate::paths::read_private;
 use crate::store::{SledOptions, SledStore};
 use crate::vault::{Limits, Vault};
@@ -43,9 +45,10 @@ pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
     hardening::private_umask();
     hardening::harden();
     let directory = open_directory(&config.vault.data_dir)?;
+    let directory = Arc::new(directory);
     let vault = open_vault(config, &directory, ask)?;
     let mut bound = Bound::bind(&config.listen)?;
-    actix_web::rt::System::new().block_on(run(config, &vault, &mut bound))?;
+    actix_web::rt::System::new().block_on(run(config, &directory, &vault, &mut bound))?;
     drop(bound);
     tracing::info!("stopped");
     Ok(())
@@ -70,6 +73,10 @@ fn open_vault(
     let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
     let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
     drop(identities);
+    open_store(config, directory, keyring)
+}
+
+fn open_store(config: &Config, directory: &VaultDirectory, keyring: Arc<Keyring>) -> Result<Arc<Vault>, DaemonError> {
     let options = SledOptions { cache_capacity: config.store.cache_capacity };
     let store = SledStore::open(&directory.store(), options, keyring.head_seal())
         .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
@@ -79,10 +86,19 @@ fn open_vault(
         .map_err(|source| DaemonError::Vault { source })
 }
 
-async fn run(config: &Config, vault: &Arc<Vault>, bound: &mut Bound) -> Result<(), DaemonError> {
+async fn run(
+    config: &Config,
+    directory: &Arc<VaultDirectory>,
+    vault: &Arc<Vault>,
+    bound: &mut Bound,
+) -> Result<(), DaemonError> {
     let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
     let data_directory = config.vault.data_dir.display().to_string();
-    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory);
+    let checker = {
+        let (config, directory, vault) = (config.vault.clone(), Arc::clone(directory), Arc::clone(vault));
+        Checker::new(move || check::check_served(&config, &directory, &vault))
+    };
+    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, checker);
     let options = Options {
         workers: config.http.worker_threads(),
         request_timeout: config.http.request_timeout,

@@ -17,27 +17,26 @@ use crate::http::error::HttpError;
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a body that must be there.
-pub(super) async fn required<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: web::Payload,
-    limit: usize,
-) -> Result<T, HttpError> {
-    check_type(request)?;
-    parse(&read(request, payload, limit).await?)
-}
+/// Deepest nesting of a body: those that are known have one level.
+const MAX_DEPTH: usize = 64;
 
-/// Reads a body that may be left out; then it counts as `{}`.
-pub(super) async fn optional<T: DeserializeOwned + Default>(
+/// Reads a body. One that is left out counts as `{}`.
+pub(super) async fn json<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
     limit: usize,
 ) -> Result<T, HttpError> {
+    let has_type = request.headers().contains_key(CONTENT_TYPE) || request.headers().contains_key(CONTENT_ENCODING);
+    if has_type {
+        check_type(request)?;
+    }
     let bytes = read(request, payload, limit).await?;
     if bytes.is_empty() {
-        return Ok(T::default());
+        return parse(b"{}");
     }
-    check_type(request)?;
+    if !has_type {
+        check_type(request)?;
+    }
     parse(&bytes)
 }
 
@@ -91,10 +90,32 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     if !text.trim_start().starts_with('{') {
         return Err(invalid("The body must be a JSON object"));
     }
+    if is_too_deep(text) {
+        return Err(invalid("The body is nested too deeply"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let content = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(content)
+}
+
+/// Whether brackets outside of strings nest too deeply, also in fields that are ignored.
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// Says what is wrong without repeating what was sent, which may be a secret.
@@ -172,6 +193,10 @@ mod tests {
         }
         let bomb = format!("{{\"a\":{}", "[".repeat(100_000));
         assert!(parse::<CreateSecretRequest>(bomb.as_bytes()).is_err());
+        let ignored = format!("{{\"value\":\"a\",\"other\":{}{}}}", "[".repeat(64), "]".repeat(64));
+        assert_eq!(message::<VerifyRequest>(ignored.as_bytes()), "The body is nested too deeply");
+        let text = format!("{{\"value\":\"{}\\\"[\"}}", "[".repeat(1000));
+        assert!(parse::<VerifyRequest>(text.as_bytes()).is_ok());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::http::openapi::{BadBody, Refused};
 use crate::http::{State, body};
 
 /// Longest body of these calls, in bytes.
-const BODY_LIMIT: usize = 16 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 
 type Answer = Result<HttpResponse, HttpError>;
 
@@ -25,7 +25,7 @@ pub(super) async fn rotate_api_key(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    let sent: RotateKeyRequest = body::optional(&request, payload, BODY_LIMIT).await?;
+    let sent: RotateKeyRequest = body::json(&request, payload, BODY_LIMIT).await?;
     let (api_key, old_key_expires_at) =
         state.vault.rotate_key(&caller.0, KeyKind::Api, sent.grace_period_hours).await?;
     let message = "API key rotated successfully. Old key will remain valid during grace period.".to_owned();
@@ -41,7 +41,7 @@ pub(super) async fn rotate_anon_key(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    let sent: RotateKeyRequest = body::optional(&request, payload, BODY_LIMIT).await?;
+    let sent: RotateKeyRequest = body::json(&request, payload, BODY_LIMIT).await?;
     let (anon_key, old_key_expires_at) =
         state.vault.rotate_key(&caller.0, KeyKind::Anon, sent.grace_period_hours).await?;
     let message = "Anon key rotated successfully. Old key will remain valid during grace period.".to_owned();
@@ -57,7 +57,7 @@ pub(super) async fn create_token(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    let sent: CreateTokenRequest = body::required(&request, payload, BODY_LIMIT).await?;
+    let sent: CreateTokenRequest = body::json(&request, payload, BODY_LIMIT).await?;
     if !sent.admin {
         return Err(HttpError::InvalidInput { message: "Invalid value for field 'admin': expected true".to_owned() });
     }

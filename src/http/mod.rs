@@ -15,6 +15,7 @@ mod query;
 mod routes;
 mod secrets;
 
+use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -24,7 +25,30 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
 
+use crate::api::CheckResponse;
 use crate::vault::Vault;
+
+/// Checks the vault and what is around it; one check at a time.
+#[derive(Clone)]
+pub struct Checker(Arc<tokio::sync::Mutex<Box<dyn Fn() -> CheckResponse + Send + Sync>>>);
+
+impl Checker {
+    /// Takes in how it is done.
+    pub fn new(check: impl Fn() -> CheckResponse + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tokio::sync::Mutex::new(Box::new(check))))
+    }
+
+    /// Does it, on the calling thread.
+    fn run(&self) -> CheckResponse {
+        self.0.blocking_lock()()
+    }
+}
+
+impl fmt::Debug for Checker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checker")
+    }
+}
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -33,13 +57,20 @@ pub struct State {
     allowed_hosts: Vec<String>,
     listeners: Vec<String>,
     data_directory: String,
+    checker: Checker,
 }
 
 impl State {
     /// Takes in what the handlers share. `allowed_hosts` are names beside the loopback's that the `Host` of a request
     /// over TCP may have; `listeners` and `data_directory` are shown to administrators.
-    pub fn new(vault: Arc<Vault>, allowed_hosts: Vec<String>, listeners: Vec<String>, data_directory: String) -> Self {
-        Self { vault, allowed_hosts, listeners, data_directory }
+    pub fn new(
+        vault: Arc<Vault>,
+        allowed_hosts: Vec<String>,
+        listeners: Vec<String>,
+        data_directory: String,
+        checker: Checker,
+    ) -> Self {
+        Self { vault, allowed_hosts, listeners, data_directory, checker }
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).

@@ -21,6 +21,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
         .service(at("/api/health").get(operations::health).done())
         .service(at("/api/ready").get(operations::ready).done())
         .service(at("/api/status").get(operations::status).done())
+        .service(at("/api/check").get(operations::check).done())
         .service(at("/api/openapi.json").get(operations::describe).done())
         .default_service(web::to(async || Err::<&str, _>(HttpError::UnknownPath)));
 }

@@ -39,7 +39,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Answer {
     let namespace = Query::of(&request)?.namespace()?;
-    let sent: CreateSecretRequest = body::required(&request, payload, state.body_limit()).await?;
+    let sent: CreateSecretRequest = body::json(&request, payload, state.body_limit()).await?;
     let (Some(key), Some(value)) =
         (sent.key.filter(|key| !key.is_empty()), sent.value.filter(|value| !value.is_empty()))
     else {
@@ -80,7 +80,7 @@ pub(super) async fn update(
     payload: web::Payload,
 ) -> Answer {
     let (key, namespace, precondition) = (key(&request)?, Query::of(&request)?.namespace()?, precondition(&request)?);
-    let sent: UpdateSecretRequest = body::required(&request, payload, state.body_limit()).await?;
+    let sent: UpdateSecretRequest = body::json(&request, payload, state.body_limit()).await?;
     let update = Update {
         value: sent.value,
         is_active: sent.is_active,
@@ -142,7 +142,7 @@ pub(super) async fn rollback(
     payload: web::Payload,
 ) -> Answer {
     let (key, namespace, precondition) = (key(&request)?, Query::of(&request)?.namespace()?, precondition(&request)?);
-    let sent: RollbackRequest = body::required(&request, payload, state.body_limit()).await?;
+    let sent: RollbackRequest = body::json(&request, payload, state.body_limit()).await?;
     let revision = state.vault.rollback(&caller.0, &namespace, &key, precondition, sent.revision).await?;
     let message = format!("Secret {key} has been rolled back to revision {}", sent.revision);
     let done = RollbackResponse { success: true, message, revision };
@@ -161,7 +161,7 @@ pub(super) async fn verify(
     payload: web::Payload,
 ) -> Answer {
     let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
-    let sent: VerifyRequest = body::required(&request, payload, state.body_limit()).await?;
+    let sent: VerifyRequest = body::json(&request, payload, state.body_limit()).await?;
     let matches = state.vault.verify(&namespace, &key, &sent.value)?;
     Ok(HttpResponse::Ok().json(VerifyResponse { matches }))
 }

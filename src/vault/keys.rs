@@ -76,7 +76,7 @@ impl Vault {
             .filter(|_| (1..=MAX_TTL_SECONDS).contains(&ttl_seconds))
             .map(Duration::from_secs)
             .ok_or_else(|| invalid("ttlSeconds must be an integer from 1 to 31536000"))?;
-        let caller = by.to_string();
+        let caller = by.subject();
         let subject = subject.unwrap_or(&caller);
         if subject.is_empty() || subject.chars().count() > 128 || subject.chars().any(char::is_control) {
             return Err(invalid("subject must be 1 to 128 printable characters"));

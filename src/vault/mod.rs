@@ -4,6 +4,7 @@
 //! value leaves through [`reveal`](self), every change enters through [`commit`](self); a secret that may have been
 //! lost is never called "not found". A write once begun runs to its end, also when nobody waits for it any more.
 
+mod check;
 mod commit;
 mod error;
 mod index;
@@ -31,6 +32,7 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::store::{Health, Store};
 
+pub use check::RecordsReport;
 pub use error::{ErrorKind, VaultError};
 pub use open::NewVault;
 pub use read::{Environment, NamespaceCount, Overview, Selection};

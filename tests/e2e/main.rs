@@ -14,6 +14,7 @@ mod harness;
 mod at_rest;
 mod auth;
 mod bad_input;
+mod check;
 mod cli;
 mod concurrency;
 mod contract;

@@ -103,7 +103,6 @@ fn a_malformed_revision_is_400(api: &Api) {
     for body in [json!({}), json!({"revision": null}), json!({"revision": "1"}), json!([1]), json!(1)] {
         api.post("/api/secrets/A/rollback", body).refuses(400, "INVALID_INPUT");
     }
-    api.call("POST", "/api/secrets/A/rollback").send().refuses(400, "INVALID_INPUT");
     assert_eq!(listed(api), [2, 1]);
 }
 
