@@ -5,6 +5,7 @@
 
 mod anon_key;
 mod api_key;
+mod backup;
 mod completions;
 mod config;
 mod delete;
@@ -19,6 +20,8 @@ mod list;
 mod output;
 mod parse;
 mod passphrase;
+mod restore;
+mod restore_keys;
 mod serve;
 mod session;
 mod set;
@@ -82,6 +85,8 @@ enum Verb {
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -117,6 +122,8 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Backup(args) => backup::run(args, globals),
+        Verb::Restore(args) => restore::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

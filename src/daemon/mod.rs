@@ -9,6 +9,7 @@ mod error;
 mod hardening;
 mod listeners;
 mod logging;
+mod restore;
 mod signals;
 
 use std::path::Path;
@@ -20,10 +21,11 @@ use sd_notify::NotifyState;
 pub use create::{Created, Request, create, has_vault};
 pub use error::DaemonError;
 pub use logging::start as start_log;
+pub use restore::{Drill, RestoreRequest, Restored, pick, restore, verify};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::crypto::{Keyring, Passphrase};
+use crate::crypto::{Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
 use crate::daemon::listeners::Bound;
 use crate::http::{Options, State};
@@ -43,12 +45,18 @@ pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
     hardening::private_umask();
     hardening::harden();
     let directory = open_directory(&config.vault.data_dir)?;
-    let vault = open_vault(config, &directory, ask)?;
+    let opened = open_vault(config, &directory, ask)?;
     let mut bound = Bound::bind(&config.listen)?;
-    actix_web::rt::System::new().block_on(run(config, &vault, &mut bound))?;
+    actix_web::rt::System::new().block_on(run(config, opened, &mut bound))?;
     drop(bound);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A vault that is open, and what the daemon needs beside it.
+struct Opened {
+    vault: Arc<Vault>,
+    recipients: Vec<Recipient>,
 }
 
 fn open_directory(path: &Path) -> Result<VaultDirectory, DaemonError> {
@@ -64,25 +72,47 @@ fn open_vault(
     config: &Config,
     directory: &VaultDirectory,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
-) -> Result<Arc<Vault>, DaemonError> {
+) -> Result<Opened, DaemonError> {
     let identities = create::read_identities(&config.vault.identity, ask)?;
     let path = directory.keyring();
     let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
     let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
+    let recipients = recipients(&directory.recipients(), &identities);
     drop(identities);
     let options = SledOptions { cache_capacity: config.store.cache_capacity };
     let store = SledStore::open(&directory.store(), options, keyring.head_seal())
         .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
     let limits = Limits { max_value_size: config.vault.max_value_size, revisions: config.vault.revisions };
     let owner = rustix::process::geteuid().as_raw();
-    Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
-        .map_err(|source| DaemonError::Vault { source })
+    let vault = Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
+        .map_err(|source| DaemonError::Vault { source })?;
+    Ok(Opened { vault, recipients })
 }
 
-async fn run(config: &Config, vault: &Arc<Vault>, bound: &mut Bound) -> Result<(), DaemonError> {
+/// Whom backups are encrypted to: the keyring's recipients. Where their list cannot be read it is whoever opened the
+/// keyring, so that there is always a backup that somebody can open.
+fn recipients(list: &Path, identities: &Identities) -> Vec<Recipient> {
+    let read = || {
+        let text = read_private(list).map_err(|error| error.to_string())?;
+        let text = std::str::from_utf8(&text).map_err(|error| error.to_string())?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::parse).collect::<Result<Vec<Recipient>, _>>().map_err(|error| error.to_string())
+    };
+    match read() {
+        Ok(recipients) if !recipients.is_empty() => recipients,
+        Ok(_) => identities.recipients(),
+        Err(reason) => {
+            tracing::warn!(reason, "the list of recipients cannot be read; backups are encrypted to the master key");
+            identities.recipients()
+        }
+    }
+}
+
+async fn run(config: &Config, opened: Opened, bound: &mut Bound) -> Result<(), DaemonError> {
+    let vault = &opened.vault;
     let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
     let data_directory = config.vault.data_dir.display().to_string();
-    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory);
+    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, opened.recipients);
     let options = Options {
         workers: config.http.worker_threads(),
         request_timeout: config.http.request_timeout,

@@ -3,6 +3,7 @@
 //! Invariants: a handler decodes, makes one call, and encodes; the same API is served on every listener; nothing that a
 //! client sends stops the daemon.
 
+mod backup;
 mod body;
 mod caller;
 mod common;
@@ -23,7 +24,9 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
+use tokio::sync::Semaphore;
 
+use crate::crypto::Recipient;
 use crate::vault::Vault;
 
 /// What the handlers share.
@@ -33,13 +36,23 @@ pub struct State {
     allowed_hosts: Vec<String>,
     listeners: Vec<String>,
     data_directory: String,
+    recipients: Vec<Recipient>,
+    backups: Arc<Semaphore>,
 }
 
 impl State {
     /// Takes in what the handlers share. `allowed_hosts` are names beside the loopback's that the `Host` of a request
-    /// over TCP may have; `listeners` and `data_directory` are shown to administrators.
-    pub fn new(vault: Arc<Vault>, allowed_hosts: Vec<String>, listeners: Vec<String>, data_directory: String) -> Self {
-        Self { vault, allowed_hosts, listeners, data_directory }
+    /// over TCP may have; `listeners` and `data_directory` are shown to administrators; `recipients` open the keyring,
+    /// and the backups that name no others.
+    pub fn new(
+        vault: Arc<Vault>,
+        allowed_hosts: Vec<String>,
+        listeners: Vec<String>,
+        data_directory: String,
+        recipients: Vec<Recipient>,
+    ) -> Self {
+        let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
+        Self { vault, allowed_hosts, listeners, data_directory, recipients, backups }
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).
