@@ -11,6 +11,7 @@ mod listeners;
 mod logging;
 mod restore;
 mod signals;
+mod snapshots;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::crypto::{Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
 use crate::daemon::listeners::Bound;
+use crate::daemon::snapshots::Snapshots;
 use crate::http::{Options, State};
 use crate::paths::read_private;
 use crate::store::{SledOptions, SledStore};
@@ -57,6 +59,8 @@ pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
 struct Opened {
     vault: Arc<Vault>,
     recipients: Vec<Recipient>,
+    /// Only where drills need them.
+    identities: Option<Identities>,
 }
 
 fn open_directory(path: &Path) -> Result<VaultDirectory, DaemonError> {
@@ -78,7 +82,7 @@ fn open_vault(
     let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
     let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
     let recipients = recipients(&directory.recipients(), &identities);
-    drop(identities);
+    let identities = config.backup.every.is_some().then_some(identities);
     let options = SledOptions { cache_capacity: config.store.cache_capacity };
     let store = SledStore::open(&directory.store(), options, keyring.head_seal())
         .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
@@ -86,7 +90,7 @@ fn open_vault(
     let owner = rustix::process::geteuid().as_raw();
     let vault = Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
         .map_err(|source| DaemonError::Vault { source })?;
-    Ok(Opened { vault, recipients })
+    Ok(Opened { vault, recipients, identities })
 }
 
 /// Whom backups are encrypted to: the keyring's recipients. Where their list cannot be read it is whoever opened the
@@ -109,10 +113,12 @@ fn recipients(list: &Path, identities: &Identities) -> Vec<Recipient> {
 }
 
 async fn run(config: &Config, opened: Opened, bound: &mut Bound) -> Result<(), DaemonError> {
-    let vault = &opened.vault;
+    let Opened { vault, recipients, identities } = opened;
+    let vault = &vault;
+    let (snapshots, report) = Snapshots::new(&config.backup, vault, &recipients, identities)?;
     let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
     let data_directory = config.vault.data_dir.display().to_string();
-    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, opened.recipients);
+    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, recipients, report);
     let options = Options {
         workers: config.http.worker_threads(),
         request_timeout: config.http.request_timeout,
@@ -126,6 +132,7 @@ async fn run(config: &Config, opened: Opened, bound: &mut Bound) -> Result<(), D
     tracing::info!(listeners = %addresses, "ready");
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
     let sweeps = actix_web::rt::spawn(sweep(Arc::clone(vault)));
+    let snapshots = snapshots.map(|snapshots| actix_web::rt::spawn(snapshots.take()));
     let stop = actix_web::rt::spawn(async move {
         signals.stop().await;
         notify(&[NotifyState::Stopping]);
@@ -134,6 +141,9 @@ async fn run(config: &Config, opened: Opened, bound: &mut Bound) -> Result<(), D
     let ended = server.await.map_err(DaemonError::io("serve"));
     stop.abort();
     sweeps.abort();
+    if let Some(snapshots) = snapshots {
+        snapshots.abort();
+    }
     vault.store_last_uses().await;
     ended
 }

@@ -24,10 +24,15 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
+use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use crate::api::BackupStatus;
 use crate::crypto::Recipient;
 use crate::vault::Vault;
+
+/// What is known of automatic snapshots, kept by whoever takes them.
+pub type SnapshotReport = Arc<RwLock<Option<BackupStatus>>>;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -37,22 +42,24 @@ pub struct State {
     listeners: Vec<String>,
     data_directory: String,
     recipients: Vec<Recipient>,
+    snapshots: SnapshotReport,
     backups: Arc<Semaphore>,
 }
 
 impl State {
     /// Takes in what the handlers share. `allowed_hosts` are names beside the loopback's that the `Host` of a request
     /// over TCP may have; `listeners` and `data_directory` are shown to administrators; `recipients` open the keyring,
-    /// and the backups that name no others.
+    /// and the backups that name no others; `snapshots` is what the status says of them.
     pub fn new(
         vault: Arc<Vault>,
         allowed_hosts: Vec<String>,
         listeners: Vec<String>,
         data_directory: String,
         recipients: Vec<Recipient>,
+        snapshots: SnapshotReport,
     ) -> Self {
         let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
-        Self { vault, allowed_hosts, listeners, data_directory, recipients, backups }
+        Self { vault, allowed_hosts, listeners, data_directory, recipients, snapshots, backups }
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).

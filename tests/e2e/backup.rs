@@ -6,6 +6,7 @@ mod damage;
 mod interruption;
 mod keys;
 mod round_trip;
+mod snapshots;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};

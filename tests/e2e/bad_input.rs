@@ -1,6 +1,6 @@
 //! "Bad input": each gets a 4xx of the contract and changes nothing; "a client's mistake is never a 5xx".
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::api::{Call, secret};
 use crate::harness::{Answer, Api};

@@ -130,11 +130,10 @@ fn next<'a>(lines: &'a mut Lines<'_>, number: u64) -> Result<&'a [u8], BackupErr
 
 /// An error of the age file is damage, one of the disk is not.
 fn unreadable(source: io::Error, number: u64) -> BackupError {
-    match source.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            BackupError::damaged(format!("it was changed or cut at or before line {number}"))
-        }
-        _ => BackupError::Read { source },
+    if matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) {
+        BackupError::damaged(format!("it was changed or cut at or before line {number}"))
+    } else {
+        BackupError::Read { source }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::auth::KeyKind;
 use crate::clock::Timestamp;
 use crate::crypto::Keyring;
 use crate::model::{Key, Namespace};
-use crate::store::{Batch, Pending, Store, Table};
+use crate::store::{Batch, Operation, Pending, Store, StoreError, Table};
 use crate::vault::VaultError;
 use crate::vault::backup::format::SecretLine;
 use crate::vault::backup::{BackupError, BackupReader};
@@ -110,7 +110,7 @@ impl Writer<'_> {
 
     /// Hands a batch in and waits for older ones where too much waits.
     fn submit(&mut self, batch: Batch) -> Result<(), BackupError> {
-        let size = batch.operations.iter().map(crate::store::Operation::size).sum();
+        let size = batch.operations.iter().map(Operation::size).sum();
         self.waiting.push_back((self.store.submit(batch), size));
         self.bytes += size;
         while self.bytes > WAITING || self.waiting.len() > 4096 {
@@ -122,9 +122,11 @@ impl Writer<'_> {
     fn wait(&mut self) -> Result<(), BackupError> {
         if let Some((pending, size)) = self.waiting.pop_front() {
             self.bytes -= size;
-            pending.wait().map_err(|source| match source {
-                crate::store::StoreError::Conflict => BackupError::damaged("two of its secrets have the same name"),
-                source => store_error(VERB, source).into(),
+            pending.wait().map_err(|source| {
+                if matches!(source, StoreError::Conflict) {
+                    return BackupError::damaged("two of its secrets have the same name");
+                }
+                store_error(VERB, source).into()
             })?;
         }
         Ok(())

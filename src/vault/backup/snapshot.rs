@@ -68,6 +68,11 @@ impl Vault {
 }
 
 impl Snapshot {
+    /// The instant that it shows.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
     /// Writes the snapshot as an age file to `recipients`; `keyring` are the recipients of the vault itself. It blocks.
     ///
     /// # Errors
