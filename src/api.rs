@@ -366,6 +366,67 @@ pub struct BackupStatus {
     pub problem: Option<String>,
 }
 
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// Something is lost, broken or open to others.
+    Problem,
+    /// Something that may be as it is meant to be.
+    Warning,
+}
+
+/// One thing that a check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckFinding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about: `secret NAMESPACE/KEY`, a file, a table of the store, the disk.
+    pub subject: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What a check counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckCounts {
+    /// Secrets whose metadata can be read.
+    pub secrets: u64,
+    /// Their revisions.
+    pub revisions: u64,
+    /// Records of any kind that were decrypted.
+    pub records: u64,
+    /// Bytes of the values.
+    pub bytes: u64,
+    /// Files whose mode and owner were looked at.
+    pub files: u64,
+}
+
+/// What a check measured of the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskReport {
+    /// Bytes that are free for the vault.
+    pub free_bytes: u64,
+    /// How long a small write with its fdatasync takes, in microseconds: the median of some.
+    #[schema(required, nullable = true)]
+    pub sync_microseconds: Option<u64>,
+}
+
+/// Answer of `GET /api/check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckResponse {
+    /// Whether nothing was found.
+    pub ok: bool,
+    /// What was looked at.
+    pub counts: CheckCounts,
+    /// What was measured.
+    pub disk: DiskReport,
+    /// What was found, problems first.
+    pub findings: Vec<CheckFinding>,
+}
+
 /// Reads a field that may be absent but, when present, has its type: a plain `null` is refused.
 fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

@@ -6,6 +6,7 @@
 mod anon_key;
 mod api_key;
 mod backup;
+mod check;
 mod completions;
 mod config;
 mod delete;
@@ -87,6 +88,7 @@ enum Verb {
     AnonKey(anon_key::AnonKeyArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -124,6 +126,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::AnonKey(args) => anon_key::run(args, globals),
         Verb::Backup(args) => backup::run(args, globals),
         Verb::Restore(args) => restore::run(args, globals),
+        Verb::Check(args) => check::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

@@ -4,6 +4,7 @@
 //! each with what to do next.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::{CliError, ErrorKind, Globals};
 use crate::client::{Client, ClientError, REQUEST_TIMEOUT};
@@ -27,9 +28,18 @@ impl Session {
     ///
     /// [`ErrorKind::Configuration`], [`ErrorKind::Unreachable`], [`ErrorKind::NotPermitted`].
     pub fn open(globals: &Globals) -> Result<Self, CliError> {
+        Self::patient(globals, REQUEST_TIMEOUT)
+    }
+
+    /// The same, with more patience for each request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn patient(globals: &Globals, limit: Duration) -> Result<Self, CliError> {
         let loaded = globals.load(Role::Client)?;
         let addresses = addresses(&loaded);
-        let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), REQUEST_TIMEOUT);
+        let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), limit);
         let client = client.map_err(|error| {
             if let ClientError::NotRunning { tried } = &error { not_running(&loaded, tried) } else { error.into() }
         })?;

@@ -19,10 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
 use crate::api::{
-    CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse, HealthResponse,
-    ListRevisionsResponse, ListSecretsResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse,
-    RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse, UpdateSecretRequest,
-    VerifyRequest, VerifyResponse,
+    CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
+    HealthResponse, ListRevisionsResponse, ListSecretsResponse, RollbackRequest, RollbackResponse,
+    RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse,
+    UpdateSecretRequest, VerifyRequest, VerifyResponse,
 };
 use crate::client::connection::{Answer, Connection, Extras};
 use crate::config::{ClientAddress, TokenSource};
@@ -30,6 +30,9 @@ use crate::model::{Key, Namespace, SecretValue};
 
 /// How long a request may take before the daemon counts as unreachable.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a request may take that reads the whole vault.
+pub const CHECK_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// A connection to the daemon.
 #[derive(Debug)]
@@ -88,6 +91,15 @@ impl Client {
     /// As [`Client::health`].
     pub fn status(&mut self) -> Result<StatusResponse, ClientError> {
         self.get("/api/status")
+    }
+
+    /// `GET /api/check`; takes as long as it takes to read the whole vault.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn check(&mut self) -> Result<CheckResponse, ClientError> {
+        self.get("/api/check")
     }
 
     /// `GET /api/secrets`.

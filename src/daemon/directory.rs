@@ -142,6 +142,11 @@ impl VaultDirectory {
         self.path.join("db")
     }
 
+    /// The directory itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn remove_flag(&self) -> Result<(), DaemonError> {
         let flag = self.path.join(UNFINISHED);
         fs::remove_file(&flag).map_err(DaemonError::io(format!("remove {}", flag.display())))?;

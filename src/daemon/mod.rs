@@ -3,6 +3,7 @@
 //! Invariants: readiness is told only when requests are answered; on SIGTERM requests in flight finish and everything
 //! is on disk before the process ends; a second daemon on the same vault is refused before it touches anything.
 
+mod check;
 mod create;
 mod directory;
 mod error;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+pub use check::check;
 pub use create::{Created, Request, create, has_vault};
 pub use error::DaemonError;
 pub use logging::start as start_log;
@@ -30,7 +32,7 @@ use crate::crypto::{Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
 use crate::daemon::listeners::Bound;
 use crate::daemon::snapshots::Snapshots;
-use crate::http::{Options, State};
+use crate::http::{Checker, Options, State};
 use crate::paths::read_private;
 use crate::store::{SledOptions, SledStore};
 use crate::vault::{Limits, Vault};
@@ -47,9 +49,10 @@ pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
     hardening::private_umask();
     hardening::harden();
     let directory = open_directory(&config.vault.data_dir)?;
+    let directory = Arc::new(directory);
     let opened = open_vault(config, &directory, ask)?;
     let mut bound = Bound::bind(&config.listen)?;
-    actix_web::rt::System::new().block_on(run(config, opened, &mut bound))?;
+    actix_web::rt::System::new().block_on(run(config, &directory, opened, &mut bound))?;
     drop(bound);
     tracing::info!("stopped");
     Ok(())
@@ -83,14 +86,17 @@ fn open_vault(
     let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
     let recipients = recipients(&directory.recipients(), &identities);
     let identities = config.backup.every.is_some().then_some(identities);
+    Ok(Opened { vault: open_store(config, directory, keyring)?, recipients, identities })
+}
+
+fn open_store(config: &Config, directory: &VaultDirectory, keyring: Arc<Keyring>) -> Result<Arc<Vault>, DaemonError> {
     let options = SledOptions { cache_capacity: config.store.cache_capacity };
     let store = SledStore::open(&directory.store(), options, keyring.head_seal())
         .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
     let limits = Limits { max_value_size: config.vault.max_value_size, revisions: config.vault.revisions };
     let owner = rustix::process::geteuid().as_raw();
-    let vault = Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
-        .map_err(|source| DaemonError::Vault { source })?;
-    Ok(Opened { vault, recipients, identities })
+    Vault::open(Arc::new(store), keyring, Arc::new(SystemClock), limits, owner)
+        .map_err(|source| DaemonError::Vault { source })
 }
 
 /// Whom backups are encrypted to: the keyring's recipients. Where their list cannot be read it is whoever opened the
@@ -112,13 +118,23 @@ fn recipients(list: &Path, identities: &Identities) -> Vec<Recipient> {
     }
 }
 
-async fn run(config: &Config, opened: Opened, bound: &mut Bound) -> Result<(), DaemonError> {
+async fn run(
+    config: &Config,
+    directory: &Arc<VaultDirectory>,
+    opened: Opened,
+    bound: &mut Bound,
+) -> Result<(), DaemonError> {
     let Opened { vault, recipients, identities } = opened;
     let vault = &vault;
     let (snapshots, report) = Snapshots::new(&config.backup, vault, &recipients, identities)?;
     let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
     let data_directory = config.vault.data_dir.display().to_string();
-    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, recipients, report);
+    let checker = {
+        let (config, directory, vault) = (config.vault.clone(), Arc::clone(directory), Arc::clone(vault));
+        Checker::new(move || check::check_served(&config, &directory, &vault))
+    };
+    let addresses = bound.addresses.clone();
+    let state = State::new(Arc::clone(vault), hosts, addresses, data_directory, recipients, report, checker);
     let options = Options {
         workers: config.http.worker_threads(),
         request_timeout: config.http.request_timeout,

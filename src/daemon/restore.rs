@@ -143,7 +143,7 @@ pub fn drill(file: &Path, identities: &Identities, scratch: Option<&Path>) -> Re
     let store: Arc<dyn Store> = Arc::new(store);
     let vault = Vault::open(store, keyring, Arc::new(SystemClock), Limits::default(), 0)
         .map_err(|source| DaemonError::Vault { source })?;
-    let contents = vault.compare(open(file, identities)?).map_err(failed)?;
+    let contents = vault.compare_with(open(file, identities)?).map_err(failed)?;
     if contents != restored {
         return Err(failed(BackupError::Differs { message: "the file changed during the drill".to_owned() }));
     }

@@ -12,7 +12,7 @@ use crate::http::openapi::{BadBody, Refused};
 use crate::http::{State, body};
 
 /// Longest body of these calls, in bytes.
-const BODY_LIMIT: usize = 256 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 
 type Answer = Result<HttpResponse, HttpError>;
 

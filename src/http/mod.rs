@@ -16,6 +16,7 @@ mod query;
 mod routes;
 mod secrets;
 
+use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -27,12 +28,34 @@ use actix_web::{App, HttpServer, middleware, web};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use crate::api::BackupStatus;
+use crate::api::{BackupStatus, CheckResponse};
 use crate::crypto::Recipient;
 use crate::vault::Vault;
 
 /// What is known of automatic snapshots, kept by whoever takes them.
 pub type SnapshotReport = Arc<RwLock<Option<BackupStatus>>>;
+
+/// Checks the vault and what is around it; one check at a time.
+#[derive(Clone)]
+pub struct Checker(Arc<tokio::sync::Mutex<Box<dyn Fn() -> CheckResponse + Send + Sync>>>);
+
+impl Checker {
+    /// Takes in how it is done.
+    pub fn new(check: impl Fn() -> CheckResponse + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tokio::sync::Mutex::new(Box::new(check))))
+    }
+
+    /// Does it, on the calling thread.
+    fn run(&self) -> CheckResponse {
+        self.0.blocking_lock()()
+    }
+}
+
+impl fmt::Debug for Checker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checker")
+    }
+}
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -44,6 +67,7 @@ pub struct State {
     recipients: Vec<Recipient>,
     snapshots: SnapshotReport,
     backups: Arc<Semaphore>,
+    checker: Checker,
 }
 
 impl State {
@@ -57,9 +81,10 @@ impl State {
         data_directory: String,
         recipients: Vec<Recipient>,
         snapshots: SnapshotReport,
+        checker: Checker,
     ) -> Self {
         let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
-        Self { vault, allowed_hosts, listeners, data_directory, recipients, snapshots, backups }
+        Self { vault, allowed_hosts, listeners, data_directory, recipients, snapshots, backups, checker }
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).

@@ -3,11 +3,12 @@
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 
-use crate::api::{HealthResponse, ReadyResponse, StatusResponse};
+use crate::api::{CheckResponse, HealthResponse, ReadyResponse, StatusResponse};
 use crate::http::caller::Administrator;
 use crate::http::error::HttpError;
 use crate::http::openapi::Refused;
 use crate::http::{State, openapi};
+use crate::vault::VaultError;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -55,6 +56,18 @@ pub(super) async fn status(state: web::Data<State>, _caller: Administrator) -> A
         problems: state.vault.problems(),
         backup: state.snapshots.read().clone(),
     }))
+}
+
+/// Reads every record and looks at every file of the vault, beside the daemon's work; takes its time
+#[utoipa::path(get, path = "/api/check", tag = "Operations",
+    responses((status = 200, description = "What was found", body = CheckResponse), Refused))]
+pub(super) async fn check(state: web::Data<State>, _caller: Administrator) -> Answer {
+    let checker = state.checker.clone();
+    // It reads the whole store: on a thread that serves nobody.
+    let report = tokio::task::spawn_blocking(move || checker.run()).await;
+    let report = report
+        .map_err(|error| VaultError::Internal { verb: "check the vault".to_owned(), detail: error.to_string() })?;
+    Ok(HttpResponse::Ok().json(report))
 }
 
 /// Describes the API; takes no credential

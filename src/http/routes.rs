@@ -22,6 +22,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
         .service(at("/api/ready").get(operations::ready).done())
         .service(at("/api/status").get(operations::status).done())
         .service(at("/api/backup").get(backup::backup).done())
+        .service(at("/api/check").get(operations::check).done())
         .service(at("/api/openapi.json").get(operations::describe).done())
         .default_service(web::to(async || Err::<&str, _>(HttpError::UnknownPath)));
 }

@@ -3,12 +3,13 @@
 //! Invariants: what is created here has its mode from its first moment on, whatever the umask; a file is complete and on
 //! disk when its function returns; a file that others can read or write is not trusted.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::paths::PathsError;
@@ -62,25 +63,16 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), PathsError> {
     Ok(())
 }
 
-/// Writes a new file, 0600 and on disk with its name; never touches one that exists.
+/// Writes a new file, 0600 and on disk with its name; never touches one that exists. After a crash there is the whole
+/// file or none.
 ///
 /// # Errors
 ///
-/// [`PathsError::Io`]; its source is `AlreadyExists` where there is a file. After any other error there is none.
+/// [`PathsError::Io`]; its source is `AlreadyExists` where there is a file. After any error there is none of ours.
 pub fn write_private_new(path: &Path, contents: &[u8]) -> Result<(), PathsError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(PathsError::io("create", path))?;
-    let written =
-        fill(&mut file, contents).map_err(PathsError::io("write", path)).and_then(|()| sync_dir(parent_of(path)));
-    if written.is_err() {
-        // The error that counts is the first one.
-        drop(fs::remove_file(path));
-    }
-    written
+    let file = filled(path, contents)?;
+    file.persist_noclobber(path).map_err(|error| PathsError::io("create", path)(error.error))?;
+    sync_dir(parent_of(path))
 }
 
 /// Replaces a file by one that is 0600, or creates it: after a crash there is the old one or the new one, never a part.
@@ -89,22 +81,15 @@ pub fn write_private_new(path: &Path, contents: &[u8]) -> Result<(), PathsError>
 ///
 /// [`PathsError::Io`]; the old file is still there.
 pub fn replace_private(path: &Path, contents: &[u8]) -> Result<(), PathsError> {
-    let parent = parent_of(path);
-    // tempfile creates with O_EXCL and 0600, and removes the file where it is not kept.
-    let mut file = tempfile::Builder::new()
-        .prefix(".hushd-")
-        .suffix(".tmp")
-        .tempfile_in(parent)
-        .map_err(PathsError::io("create a file in", parent))?;
-    fill(file.as_file_mut(), contents).map_err(PathsError::io("write", path))?;
+    let file = filled(path, contents)?;
     file.persist(path).map_err(|error| PathsError::io("replace", path)(error.error))?;
-    sync_dir(parent)
+    sync_dir(parent_of(path))
 }
 
 /// A file that is being written, 0600, and has its name only when it is whole.
 #[derive(Debug)]
 pub struct PrivateFile {
-    file: tempfile::NamedTempFile,
+    file: NamedTempFile,
     path: PathBuf,
 }
 
@@ -197,6 +182,19 @@ fn judge(path: &Path, status: Status, user: u32) -> Result<(), PathsError> {
         return Err(PathsError::Foreign { path: path.to_owned(), owner: status.owner, user });
     }
     Ok(())
+}
+
+/// A file beside `path` with these contents, on disk, that goes away unless it is given its name.
+fn filled(path: &Path, contents: &[u8]) -> Result<NamedTempFile, PathsError> {
+    let parent = parent_of(path);
+    // tempfile creates with O_EXCL and 0600.
+    let mut file = tempfile::Builder::new()
+        .prefix(".hushd-")
+        .suffix(".tmp")
+        .tempfile_in(parent)
+        .map_err(PathsError::io("create a file in", parent))?;
+    fill(file.as_file_mut(), contents).map_err(PathsError::io("write", path))?;
+    Ok(file)
 }
 
 fn fill(file: &mut File, contents: &[u8]) -> io::Result<()> {

@@ -19,7 +19,7 @@ pub use batch::{Batch, Condition, Expected, Fingerprint, Operation, Pending};
 pub use error::StoreError;
 pub use head::{Head, HeadSeal, TableHead};
 pub use memory::MemoryStore;
-pub use sled_engine::{SledOptions, SledStore};
+pub use sled_engine::{MIN_FREE, SledOptions, SledStore};
 
 use std::ops::ControlFlow;
 
@@ -108,7 +108,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Visits every record of `tables` and compares what was found with the head: records that were lost, added,
     /// changed or put back to an older state make their table's report say so. [`Table::Head`] is refused.
     ///
-    /// Changes wait while a table is visited, so `visit` must not wait for one.
+    /// Changes go on meanwhile, between two visits: a record that changes behind the visitor is not visited again, but
+    /// counted right. One waits for a few visits at most, and `visit` must not wait for one.
     ///
     /// # Errors
     /// As [`Store::get`]. A table that is not intact is no error here: the report says it.

@@ -195,7 +195,7 @@ impl VaultError {
                 Some("See the daemon's log and GET /api/status; restore the vault from a backup")
             }
             Self::Store { source: StoreError::Full, .. } => {
-                Some("Free space on the disk of the vault, then restart the daemon")
+                Some("Free space on the disk of the vault; the daemon takes writes again as soon as there is some")
             }
             Self::Store { .. } | Self::Crypto { .. } | Self::Internal { .. } => {
                 Some("See the daemon's log for this request id")

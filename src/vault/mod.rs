@@ -6,6 +6,7 @@
 
 pub mod backup;
 
+mod check;
 mod commit;
 mod error;
 mod index;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::store::{Health, Store};
 
+pub use check::RecordsReport;
 pub use error::{ErrorKind, VaultError};
 pub use open::NewVault;
 pub use read::{Environment, NamespaceCount, Overview, Selection};

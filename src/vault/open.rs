@@ -191,7 +191,7 @@ fn read<T: DeserializeOwned + Default>(
     })
 }
 
-fn describe(report: &TableReport) -> String {
+pub(super) fn describe(report: &TableReport) -> String {
     let what = match report.table {
         Table::Metadata => "secrets",
         Table::ApiKey => "API keys",

@@ -16,6 +16,7 @@ const BY: Principal = Principal::ApiKey { in_grace: false };
 struct Fixture {
     vault: Arc<Vault>,
     store: Arc<dyn Store>,
+    memory: Arc<MemoryStore>,
     keyring: Arc<Keyring>,
     clock: Arc<ManualClock>,
     limits: Limits,
@@ -26,7 +27,8 @@ impl Fixture {
     fn new(limits: Limits) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let keyring = Arc::new(Keyring::generate(START, None).unwrap());
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(keyring.head_seal()));
+        let memory = Arc::new(MemoryStore::new(keyring.head_seal()));
+        let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
         let first = NewVault {
             api_key: ApiKey::generate(KeyKind::Api).unwrap(),
             anon_key: ApiKey::generate(KeyKind::Anon).unwrap(),
@@ -37,7 +39,7 @@ impl Fixture {
             creation.join().unwrap().unwrap();
         });
         let vault = open(&store, &keyring, &clock, limits);
-        Self { vault, store, keyring, clock, limits, namespace: Namespace::default() }
+        Self { vault, store, memory, keyring, clock, limits, namespace: Namespace::default() }
     }
 
     fn reopen(&mut self) {
@@ -206,6 +208,16 @@ async fn last_uses_are_stored_in_batches_and_move_no_other_time() {
     };
     assert_eq!(times("A"), (Some(START.plus(Duration::from_secs(5))), START));
     assert_eq!(times("B"), (None, START));
+}
+
+#[tokio::test]
+async fn a_use_that_could_not_be_stored_is_tried_again() {
+    let fixture = Fixture::new(Limits::default());
+    fixture.create("A", "1").await.unwrap();
+    fixture.get("A").unwrap();
+    fixture.memory.fail_next_commit(crate::store::StoreError::Full);
+    assert_eq!(fixture.vault.store_last_uses().await, 0);
+    assert_eq!(fixture.vault.used.lock().len(), 1);
 }
 
 #[tokio::test]

@@ -16,10 +16,10 @@ const AT_ONCE: usize = 256;
 impl Vault {
     /// Stores the last use of every secret that was revealed since the last call. Says how many were stored.
     pub async fn store_last_uses(self: &Arc<Self>) -> usize {
-        let used = std::mem::take(&mut *self.used.lock());
         if !self.is_writable() {
             return 0;
         }
+        let used = std::mem::take(&mut *self.used.lock());
         let stored = futures_util::stream::iter(used)
             .map(|entry| async move {
                 let (namespace, key) = (&entry.record.namespace, &entry.record.key);
@@ -29,7 +29,8 @@ impl Vault {
                     return Ok(false);
                 }
                 let record = current.record.clone();
-                self.commit_record("store the last use", Some(&current), record, Batch::default()).await.map(|_| true)
+                let stored = self.commit_record("store the last use", Some(&current), record, Batch::default()).await;
+                stored.map(|_| true).inspect_err(|_| self.used.lock().push(current))
             })
             .buffer_unordered(AT_ONCE)
             .fold(0, |stored, result: Result<bool, VaultError>| async move {

@@ -1,7 +1,7 @@
 //! What lies on disk: nothing in the clear, nothing open to others, and nothing that can be tampered with unnoticed.
 
 mod damage;
-mod records;
+pub mod records;
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;

@@ -2,6 +2,7 @@
 //!
 //! `HUSHD_TEST_KILLS` says how often (5 by default), `HUSHD_TEST_SEED` repeats a run.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::secret;
 use crate::harness::http::{Address, Connection, Request, Response};
-use crate::harness::{Api, Transport};
+use crate::harness::{Api, Daemon, Transport, Vault, setting};
 
 const WRITERS: usize = 16;
 /// The last of the writers rotates the API key.
@@ -39,10 +40,6 @@ impl Numbers {
     }
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
-
 /// "100 times kill -9 under 16 concurrent writers over HTTP: no acknowledged write missing, no half rotation, every start
 /// clean."
 #[test]
@@ -51,7 +48,7 @@ fn no_acknowledged_write_is_lost_by_kill_9() {
     eprintln!("HUSHD_TEST_SEED={seed}");
     let mut numbers = Numbers(seed);
     let mut ledgers = vec![Ledger { secrets: vec![(None, None); 4], ..Ledger::default() }; WRITERS];
-    let mut vault = Some(crate::harness::Vault::init());
+    let mut vault = Some(Vault::init());
     for round in 0..setting("HUSHD_TEST_KILLS", 5) {
         let api = Api::serve(vault.take().unwrap(), if round % 2 == 0 { Transport::Unix } else { Transport::Tcp });
         starts_clean(&api);
@@ -70,7 +67,7 @@ fn no_acknowledged_write_is_lost_by_kill_9() {
 }
 
 /// Lets all writers write until `until` writes have been acknowledged, and kills the daemon under them.
-fn write_until_killed(api: Api, ledgers: &mut [Ledger], until: u64, numbers: &mut Numbers) -> crate::harness::Vault {
+fn write_until_killed(api: Api, ledgers: &mut [Ledger], until: u64, numbers: &mut Numbers) -> Vault {
     let (acknowledged, acknowledgements): (Sender<()>, Receiver<()>) = mpsc::channel();
     thread::scope(|scope| {
         for (writer, ledger) in ledgers.iter_mut().enumerate() {
@@ -195,4 +192,41 @@ fn nothing_is_missing(api: &Api, writer: usize, ledger: &mut Ledger) {
         ledger.api_key = Some(body["apiKey"].as_str().unwrap().to_owned());
         ledger.rotating = false;
     }
+}
+
+/// "500 `INTERNAL_ERROR` `Failed to update secret: KEY` only when the store failed"; "a failing disk … give[s] clear errors
+/// … and a daemon that recovers when the cause is gone; no acknowledged write is lost."
+///
+/// The disk fails by a limit on the size of files, which the kernel answers with EFBIG when the signal is ignored.
+#[test]
+fn a_store_that_cannot_write_says_so_and_keeps_what_was_acknowledged() {
+    let vault = Vault::init();
+    let mut command = vault.sandbox.command(Path::new("/bin/sh"));
+    command.args(["-c", "trap '' XFSZ; ulimit -f 49152; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_hushd"), "serve"]);
+    command.arg("--listen").arg(format!("unix:{}", vault.sandbox.socket().display()));
+    let daemon = Daemon::launch(&vault.sandbox, command).unwrap();
+    let api = Api::adopt(daemon, vault, Transport::Unix);
+    api.create("A", "0");
+    let value = |number: u32| format!("{number} {}", "x".repeat(1 << 19));
+    let update = |number: u32| api.put(&secret("A"), json!({"value": value(number)}));
+    let failed = (1..400).find(|number| update(*number).status != 200).expect("a limit on files stops the store");
+    // What failed may be there or not after a restart; what is answered until then is what was acknowledged.
+    let answer = update(failed + 1).fails(500, "INTERNAL_ERROR", "Failed to update secret: A");
+    let id = answer.header("x-request-id").unwrap();
+    assert!(answer.json()["nextActions"].as_str().unwrap().contains(id), "{answer:?}");
+    assert!(api.daemon().log().contains(id), "its cause is in the log");
+    assert!(api.value("A") == value(failed - 1));
+    api.get("/api/ready").is(503);
+    api.bare("GET", "/api/health").send().is(200);
+    assert_eq!(api.get("/api/status").is(200).json()["writable"], json!(false));
+    let (daemon, vault) = api.into_parts();
+    daemon.stop();
+
+    let api = Api::serve(vault, Transport::Unix);
+    starts_clean(&api);
+    let found = api.value("A");
+    assert!(found == value(failed - 1) || found == value(failed), "{}", &found[..20]);
+    api.put(&secret("A"), json!({"value": "written again"})).is(200);
+    assert_eq!(api.value("A"), "written again");
+    api.stop();
 }

@@ -15,6 +15,7 @@ mod at_rest;
 mod auth;
 mod backup;
 mod bad_input;
+mod check;
 mod cli;
 mod concurrency;
 mod contract;

@@ -105,12 +105,13 @@ fn requests_in_flight_finish_when_it_is_asked_to_stop() {
         let (first, rest) = body.split_at(10);
         let head = format!(
             "POST /api/secrets HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
+             Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
             vault.admin_token(),
             body.len()
         );
         in_flight.write(head.as_bytes()).unwrap();
-        // Whoever gets an answer now knows that the request before it has arrived.
+        assert!(in_flight.is_asked_to_continue().unwrap());
+        in_flight.write(first.as_bytes()).unwrap();
         idle.write(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_eq!(idle.read("GET").unwrap().status, 200);
         daemon.signal(signal);
@@ -207,7 +208,7 @@ fn a_listener_that_others_could_reach_is_refused() {
         failure.says(&[2, 78], "", "");
     }
     let long = vault.sandbox.path(&format!("runtime/{}", "s".repeat(100)));
-    refused_with(&vault.sandbox, listening(&vault.sandbox, &[&unix(&long)])).says(&[78], "bytes long", "");
+    refused_with(&vault.sandbox, listening(&vault.sandbox, &[&unix(&long)])).says(&[2, 78], "bytes long", "");
 }
 
 /// "a missing runtime directory": the socket then is in one of ours that nobody else can write, and clients find it.
@@ -345,16 +346,14 @@ fn a_wrong_passphrase_is_refused() {
     let identity = fs::read(sandbox.identity()).unwrap();
     assert!(!files::holds(&identity, b"AGE-SECRET-KEY"), "the master key is encrypted");
     let serve = |file: Option<&Path>| {
-        let mut command = Daemon::command(&sandbox);
-        if let Some(file) = file {
-            command.arg("--passphrase-file").arg(file);
-        }
-        command
+        let text = file.map_or_else(String::new, |file| format!("[vault]\npassphrase-file = \"{}\"\n", file.display()));
+        fs::write(sandbox.config().join("config.toml"), text).unwrap();
+        Daemon::command(&sandbox)
     };
     let failure = refused_with(&sandbox, serve(Some(&wrong)));
-    failure.says(&[65, 77, 78], "passphrase", "");
+    failure.says(&[65, 77, 78], "wrong passphrase", "");
     assert!(!failure.stderr.contains("incorrect horse"));
-    refused_with(&sandbox, serve(None)).says(&[2, 77, 78], "passphrase", "--passphrase-file");
+    refused_with(&sandbox, serve(None)).says(&[77, 78], "passphrase", "passphrase-file");
     Daemon::launch(&sandbox, serve(Some(&passphrase))).unwrap().stop_cleanly();
 }
 

@@ -125,7 +125,7 @@ fn process(engine: &Engine, jobs: Vec<Job>) {
             Err(error) => reply(answer, Err(error)),
         }
     }
-    let result = if group.is_empty() { Ok(()) } else { engine.commit(group) };
+    let result = if group.is_empty() { Ok(()) } else { engine.commit(&group) };
     for answer in admitted {
         reply(answer, result.clone());
     }

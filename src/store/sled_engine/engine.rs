@@ -18,6 +18,7 @@ use crate::store::sled_engine::files::{self, DATA};
 use crate::store::sled_engine::group::{Group, disk_key};
 use crate::store::sled_engine::head_copy::HeadCopy;
 use crate::store::sled_engine::panics::contained;
+use crate::store::sled_engine::scans::Scans;
 use crate::store::{Head, HeadSeal, StoreError, Table};
 
 /// Bytes of a segment of sled's log; on disk, so it never changes.
@@ -27,7 +28,7 @@ use crate::store::{Head, HeadSeal, StoreError, Table};
 pub(super) const SEGMENT: usize = 8 * 1024 * 1024;
 
 /// Free space that a commit must find, beside four times its own size: the segments that it may have to begin.
-const ROOM: u64 = 3 * SEGMENT as u64;
+pub const ROOM: u64 = 3 * SEGMENT as u64;
 
 /// An open sled database, its head, and what was learnt about its health.
 pub(super) struct Engine {
@@ -37,8 +38,9 @@ pub(super) struct Engine {
     data: File,
     copy: HeadCopy,
     pub(super) seal: Box<dyn HeadSeal>,
-    /// The head of what is visible. Locked for writing while a commit is applied, for reading while a table is loaded.
+    /// The head of what is visible. Locked for writing while a commit is applied, for reading while a piece of a table is loaded.
     pub(super) head: RwLock<Head>,
+    pub(super) scans: Scans,
     latched: AtomicBool,
     #[cfg(test)]
     pub(super) fault: parking_lot::Mutex<Option<Fault>>,
@@ -124,6 +126,7 @@ impl Engine {
             copy,
             seal,
             head: RwLock::new(head),
+            scans: Scans::default(),
             latched: AtomicBool::new(false),
             #[cfg(test)]
             fault: parking_lot::Mutex::default(),
@@ -150,7 +153,7 @@ impl Engine {
     ///
     /// # Errors
     /// Any error but a [`StoreError::Full`] found beforehand latches the engine.
-    pub(super) fn commit(&self, group: Group) -> Result<(), StoreError> {
+    pub(super) fn commit(&self, group: &Group) -> Result<(), StoreError> {
         self.require_room(group.bytes())?;
         let result = self.write(group);
         if let Err(error) = &result {
@@ -170,12 +173,12 @@ impl Engine {
         if files::has_room(&self.data, needed)? { Ok(()) } else { Err(StoreError::Full) }
     }
 
-    fn write(&self, group: Group) -> Result<(), StoreError> {
+    fn write(&self, group: &Group) -> Result<(), StoreError> {
         let next = group.advance(&self.head.read());
         let sealed = self.seal.seal(&next.encode());
         let settling = group.coming_and_going();
         let mut batch = sled::Batch::default();
-        for (disk_key, record) in group.into_changes() {
+        for (disk_key, record) in group.changes() {
             match record {
                 Some(record) => batch.insert(disk_key, record),
                 None => batch.remove(disk_key),
@@ -183,13 +186,13 @@ impl Engine {
         }
         batch.insert(disk_key(Table::Head, &[]), sealed.as_slice());
         let generation = next.generation;
-        self.apply(batch, next)?;
+        self.apply(batch, group, next)?;
         self.settle(&settling)?;
         self.flush()?;
         self.copy.write(generation, &sealed)
     }
 
-    fn apply(&self, batch: sled::Batch, next: Head) -> Result<(), StoreError> {
+    fn apply(&self, batch: sled::Batch, group: &Group, next: Head) -> Result<(), StoreError> {
         let db = self.db()?;
         let mut head = self.head.write();
         let applied = contained("writing", || {
@@ -199,6 +202,7 @@ impl Engine {
         });
         match applied {
             Ok(Ok(())) => {
+                self.scans.tell(|scan| group.tell(scan));
                 *head = next;
                 Ok(())
             }
@@ -233,7 +237,9 @@ impl Engine {
         if let Some(Fault::SyncFails(errno)) = self.strikes(|fault| matches!(fault, Fault::SyncFails(_))) {
             return Err(io::Error::from(errno).into());
         }
-        Ok(rustix::fs::fdatasync(&self.data).map_err(io::Error::from)?)
+        #[cfg(not(hushd_no_fdatasync))]
+        rustix::fs::fdatasync(&self.data).map_err(io::Error::from)?;
+        Ok(())
     }
 
     /// Wakes a flush that sled left waiting: an error of writing that it notes last is told to nobody.

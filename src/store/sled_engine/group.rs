@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::store::sled_engine::scans::Scan;
 use crate::store::{Batch, Expected, Fingerprint, Head, HeadSeal, Operation, StoreError, Table};
 
 /// A batch as the committer takes it: with keys as on disk, and with the digests of its records.
@@ -144,9 +145,18 @@ impl Group {
     }
 
     /// The changes: a record to write, or `None` for one to remove.
-    pub(super) fn into_changes(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
-        let changes = self.slots.into_iter().filter(|(_, slot)| slot.is_change());
-        changes.map(|(disk_key, slot)| (disk_key, slot.after.map(|entry| entry.record)))
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let changes = self.slots.iter().filter(|(_, slot)| slot.is_change());
+        changes.map(|(disk_key, slot)| (disk_key.as_slice(), slot.after.as_ref().map(|entry| entry.record.as_slice())))
+    }
+
+    /// Lets a scan that is under way know of the changes to records that it has passed.
+    pub(super) fn tell(&self, scan: &mut Scan) {
+        for (disk_key, slot) in &self.slots {
+            if slot.table == scan.table && scan.passed.as_ref().is_some_and(|passed| disk_key <= passed) {
+                scan.change(slot.before.as_ref(), slot.after.as_ref().map(|entry| &entry.digest));
+            }
+        }
     }
 }
 

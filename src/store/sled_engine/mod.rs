@@ -10,13 +10,17 @@ mod files;
 mod group;
 mod head_copy;
 mod panics;
+mod reserve;
+mod scans;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use engine::ROOM as MIN_FREE;
+
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,8 +30,12 @@ use crate::store::sled_engine::files::PrivateUmask;
 use crate::store::sled_engine::group::{Prepared, disk_key};
 use crate::store::sled_engine::panics::contained;
 use crate::store::{
-    Batch, Head, HeadSeal, Health, Pending, Store, StoreError, Table, TableHead, TableReport, VisitLoaded, VisitRecord,
+    Batch, Head, HeadSeal, Health, Pending, Store, StoreError, Table, TableReport, VisitLoaded, VisitRecord,
 };
+
+/// Records after which a load lets a commit pass, and bytes of them.
+const PIECE: usize = 256;
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// How sled is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +71,9 @@ impl SledStore {
         let _private = PrivateUmask::set();
         files::create_directory(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
-        Self::start(Engine::create(db, dir, seal)?)
+        let engine = Engine::create(db, dir, seal)?;
+        reserve::fill(dir);
+        Self::start(engine)
     }
 
     /// Opens the store in a directory. As with [`SledStore::create`] the umask is 077 meanwhile.
@@ -77,8 +87,11 @@ impl SledStore {
     pub fn open(dir: &Path, options: SledOptions, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
         let _private = PrivateUmask::set();
         files::require(dir)?;
+        reserve::use_if_needed(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
-        Self::start(Engine::resume(db, dir, seal)?)
+        let engine = Engine::resume(db, dir, seal)?;
+        reserve::fill(dir);
+        Self::start(engine)
     }
 
     /// The head of what is visible now.
@@ -89,6 +102,36 @@ impl SledStore {
     fn start(engine: Engine) -> Result<Self, StoreError> {
         let engine = Arc::new(engine);
         Ok(Self { committer: Committer::start(&engine)?, engine })
+    }
+
+    /// Loads one table piece by piece, so that commits pass in between.
+    fn load_table(&self, table: Table, visit: VisitLoaded<'_>) -> Result<TableReport, StoreError> {
+        let scan = self.engine.scans.begin(table);
+        let mut start = Bound::Included(disk_key(table, &[]));
+        let end = Bound::Excluded(vec![table.tag() + 1]);
+        loop {
+            // Held for a piece, so that its records and what the scan has counted are of the same commit.
+            let head = self.engine.head.read();
+            let expected = head.table(table).ok_or_else(|| StoreError::refused("the head is not loaded"))?;
+            let mut records = self.engine.db()?.range((start.clone(), end.clone()));
+            let mut digests = Vec::with_capacity(PIECE);
+            let (mut bytes, mut last) = (0, None);
+            while digests.len() < PIECE
+                && bytes < PIECE_BYTES
+                && let Some(next) = contained("reading", || records.next())?
+            {
+                let (disk_key, record) = next.map_err(from_sled)?;
+                digests.push(self.engine.seal.digest(table, &disk_key[1..], &record));
+                visit(table, &disk_key[1..], &record);
+                bytes += record.len();
+                last = Some(disk_key);
+            }
+            let found = scan.advance(&digests, last.as_ref().map(|last| last.to_vec()));
+            match last {
+                Some(last) => start = Bound::Excluded(last.to_vec()),
+                None => return Ok(TableReport::compare(table, expected, &found)),
+            }
+        }
     }
 
     /// Visits a table's records with the keys as the caller knows them.
@@ -120,20 +163,7 @@ impl Store for SledStore {
     }
 
     fn load(&self, tables: &[Table], visit: VisitLoaded<'_>) -> Result<Vec<TableReport>, StoreError> {
-        let mut reports = Vec::with_capacity(tables.len());
-        for &table in tables {
-            // Held for the whole table, so that head and records are of the same commit.
-            let head = self.engine.head.read();
-            let expected = head.table(table).ok_or_else(|| StoreError::refused("the head is not loaded"))?;
-            let mut found = TableHead::default();
-            self.visit(table, &mut |key, record| {
-                found.add(&self.engine.seal.digest(table, key, record));
-                visit(table, key, record);
-                ControlFlow::Continue(())
-            })?;
-            reports.push(TableReport::compare(table, expected, &found));
-        }
-        Ok(reports)
+        tables.iter().map(|&table| self.load_table(table, visit)).collect()
     }
 
     fn submit(&self, batch: Batch) -> Pending {

@@ -408,3 +408,31 @@ fn a_load_among_writers_is_intact() {
         }
     });
 }
+
+/// A load lets commits pass between its pieces, and still agrees with the head of its end.
+#[test]
+fn a_load_in_pieces_counts_what_changes_before_and_behind_it() {
+    let (_dir, path) = place();
+    let store = create(&path);
+    let mut batch = Batch::default();
+    (0..1500_u32).for_each(|number| batch.put(Table::Metadata, number.to_be_bytes().to_vec(), record_of(number, 40)));
+    store.submit(batch).wait().unwrap();
+    let generation = store.head().generation;
+    thread::scope(|scope| {
+        for writer in 0..4_u32 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..100_u32 {
+                    let number = (writer * 389 + round * 271) % 3000;
+                    let mut batch = put(Table::Metadata, &number.to_be_bytes(), &record_of(round, 50));
+                    batch.delete(Table::Metadata, (2999 - number).to_be_bytes().to_vec());
+                    store.submit(batch).wait().unwrap();
+                }
+            });
+        }
+        for _ in 0..30 {
+            assert!(intact(&store));
+        }
+    });
+    assert!(intact(&store) && store.head().generation > generation);
+}

@@ -12,7 +12,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`BackupError::Differs`] with what differs, and those of reading the backup.
-    pub fn compare(&self, mut backup: BackupReader<'_>) -> Result<Contents, BackupError> {
+    pub fn compare_with(&self, mut backup: BackupReader<'_>) -> Result<Contents, BackupError> {
         let differs = |message: String| Err(BackupError::Differs { message });
         if let Some(problem) = self.problems().first() {
             return differs(problem.clone());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use crate::harness::files;
 use crate::harness::{Api, Sandbox, Transport, Vault};
@@ -19,7 +20,16 @@ pub const VALUE: u8 = b'v';
 fn open(sandbox: &Sandbox) -> sled::Db {
     // What the daemon chose; sled refuses to open a database with another size of segments.
     let config = sled::Config::new().path(sandbox.data().join("db")).segment_size(8 << 20).cache_capacity(1 << 20);
-    config.open().unwrap()
+    // A handle that was just dropped lets its lock go a moment later, on a thread of sled's.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// All records of a vault.
@@ -32,6 +42,8 @@ pub fn read(sandbox: &Sandbox) -> Records {
             assert!(records.insert(key.to_vec(), record.to_vec()).is_none(), "two trees have the same key");
         }
     }
+    drop(db);
+    make_private(sandbox);
     records
 }
 
@@ -46,6 +58,17 @@ pub fn change(sandbox: &Sandbox, key: &[u8], record: Option<&[u8]>) {
     };
     tree.flush().unwrap();
     db.flush().unwrap();
+    drop((tree, db));
+    make_private(sandbox);
+}
+
+/// What sled makes for a test has the test's umask; what it makes for the daemon is private.
+fn make_private(sandbox: &Sandbox) {
+    for (path, metadata) in files::tree(&sandbox.data().join("db")) {
+        if metadata.is_file() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
 }
 
 /// A vault at rest whose records are known one by one, and which can be put back to how it was.

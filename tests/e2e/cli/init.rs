@@ -1,12 +1,13 @@
 //! `hushd init`: a whole vault or none, and never over something that is there.
 
 use std::fs;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Api, Daemon, Sandbox, Transport, Vault, cli, files, jwt};
+use crate::harness::{Api, Daemon, Sandbox, Transport, Vault, cli, files, jwt, setting};
 
 /// "creates a vault: master key (age identity), keyring, admin JWT signing secret, first API key; prints where they are
 /// and, once, the API key."
@@ -36,13 +37,16 @@ fn init_refuses_a_second_time_and_touches_nothing() {
     let before = everything();
     sandbox.run(&["init"]).fails(73, "exists", "");
     assert_eq!(everything(), before);
-    // An identity without a vault is somebody's master key: it is not overwritten either.
-    let other = Sandbox::new();
-    fs::create_dir(other.config()).unwrap();
-    fs::write(other.identity(), "precious\n").unwrap();
-    other.run(&["init"]).fails(73, "exists", "");
-    assert_eq!(fs::read_to_string(other.identity()).unwrap(), "precious\n");
-    assert!(files::contents(&other.data()).is_empty(), "half a vault");
+    // A file where the master key would go: what is none is refused, what is one becomes the vault's; neither is changed.
+    let key = fs::read_to_string(sandbox.identity()).unwrap();
+    for (text, code) in [("precious\n", 65), (&*key, 0)] {
+        let other = Sandbox::new();
+        fs::create_dir(other.config()).unwrap();
+        fs::rename(other.key_file("identity", text), other.identity()).unwrap();
+        other.run(&["init"]).exits(code);
+        assert_eq!(fs::read_to_string(other.identity()).unwrap(), text);
+        assert_eq!(other.data().join("keyring.age").exists(), code == 0, "half a vault");
+    }
     Api::serve(vault, Transport::Unix).stop();
 }
 
@@ -80,35 +84,59 @@ fn init_refuses_keys_that_are_none() {
         assert!(matches!(output.code, 65 | 66 | 77 | 78), "{flag} {}: {output:?}", file.display());
         assert!(output.stderr.contains("hushd: error: "), "{output:?}");
         assert!(!output.stderr.contains("too short\"") && !output.stderr.contains("ik_tooshort"), "{output:?}");
-        assert!(files::contents(&sandbox.data()).is_empty() && files::contents(&sandbox.config()).is_empty());
+        // Nothing is left but the file that keeps two of us from creating a vault at the same time.
+        let left = files::contents(&sandbox.path("")).into_iter().map(|(path, _)| path);
+        let left: Vec<_> = left.filter(|path| !path.starts_with(sandbox.path("keys"))).collect();
+        assert!(left.iter().all(|path| *path == sandbox.data().join("lock")), "{left:?}");
     }
     sandbox.run(&["init"]).exits(0);
 }
 
-/// "Interrupted at any point, it leaves either no vault or a whole one."
+/// "Interrupted at any point, it leaves either no vault or a whole one." `HUSHD_TEST_KILLS` says how often.
 #[test]
 fn an_interrupted_init_leaves_no_vault_or_a_whole_one() {
     let start = Instant::now();
     Sandbox::new().run(&["init"]).exits(0);
     let takes = start.elapsed();
     let mut whole = 0;
-    let trials = 20;
+    let trials = 4 * u32::try_from(setting("HUSHD_TEST_KILLS", 5)).unwrap();
     for trial in 0..trials {
         let sandbox = Sandbox::new();
         let mut child = sandbox.hushd(&["init"]).stdout(std::process::Stdio::null()).spawn().unwrap();
         wait(takes * trial / trials);
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
-        let again = sandbox.run(&["init"]);
-        assert!(matches!(again.code, 0 | 73), "after {trial}/{trials} of the time: {again:?}");
-        whole += u32::from(again.code == 73);
-        let daemon = Daemon::launch(&sandbox, Daemon::command(&sandbox));
-        let daemon = daemon.unwrap_or_else(|failure| panic!("after {trial}/{trials} of the time: {failure:#?}"));
-        sandbox.run_with(&["set", "A"], "1").exits(0);
-        assert_eq!(sandbox.run(&["get", "A"]).exits(0).stdout, "1\n");
-        daemon.stop_cleanly();
+        whole += u32::from(is_begun_again(&sandbox, &format!("killed after {trial}/{trials} of the time")));
     }
     assert!(whole < trials, "init was never interrupted");
+}
+
+/// Killed by the kernel when a file grows over a limit: at the first byte that is written, and then later and later.
+#[test]
+fn an_init_killed_while_it_writes_leaves_no_vault_or_a_whole_one() {
+    let mut killed = 0;
+    for limit in [0, 1, 2, 3, 4, 8, 16, 64, 1024, 16_384] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(Path::new("/bin/sh"));
+        command.arg("-c").arg(format!("ulimit -c 0; ulimit -f {limit}; exec \"$@\"")).arg("sh");
+        let output = cli::run(command.arg(env!("CARGO_BIN_EXE_hushd")).arg("init"), b"");
+        killed += u32::from(output.code == -1);
+        is_begun_again(&sandbox, &format!("killed by a limit of {limit} blocks"));
+    }
+    assert!(killed >= 2, "the limit killed nobody");
+}
+
+/// Runs `init` once more and uses the vault; answers whether there was a whole one already.
+#[track_caller]
+fn is_begun_again(sandbox: &Sandbox, what: &str) -> bool {
+    let again = sandbox.run(&["init"]);
+    assert!(matches!(again.code, 0 | 73), "{what}: {again:?}");
+    let daemon = Daemon::launch(sandbox, Daemon::command(sandbox));
+    let daemon = daemon.unwrap_or_else(|failure| panic!("{what}: {failure:#?}"));
+    sandbox.run_with(&["set", "A"], "1").exits(0);
+    assert_eq!(sandbox.run(&["get", "A"]).exits(0).stdout, "1\n");
+    daemon.stop_cleanly();
+    again.code == 73
 }
 
 /// Lets some time pass: the moment of a kill is the one thing that nothing can announce.

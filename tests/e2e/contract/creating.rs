@@ -45,6 +45,7 @@ fn a_missing_or_empty_key_or_value_is_400(api: &Api) {
         api.post("/api/secrets", body).refuses(400, "INVALID_INPUT");
     }
     api.call("POST", "/api/secrets").raw_json("").send().refuses(400, "INVALID_INPUT");
+    api.call("POST", "/api/secrets").send().refuses(400, "INVALID_INPUT");
     assert_eq!(api.get("/api/secrets").json(), json!({"secrets": []}));
 }
 

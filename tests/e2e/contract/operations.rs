@@ -65,7 +65,7 @@ fn an_administrators_token_is_minted(api: &Api) {
         let claims = jwt::read(token);
         assert_eq!((&claims["role"], &claims["exp"]), (&json!("project_admin"), &json!(expires)));
         // Whom it is for; the caller when that was not said.
-        assert_eq!(claims["sub"], body["subject"].as_str().unwrap_or("token:e2e"));
+        assert_eq!(claims["sub"], body["subject"].as_str().unwrap_or("e2e"));
         assert_eq!(token, jwt::hs256_like(token, &api.vault.jwt_secret), "signed with the vault's own secret");
         if seconds > 1 {
             api.bare("GET", "/api/secrets").bearer(token).send().is(200);

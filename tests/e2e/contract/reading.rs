@@ -127,7 +127,7 @@ fn unknown_inactive_and_expired_are_404(api: &Api) {
 }
 
 fn a_secret_expires_while_the_daemon_runs(api: &Api) {
-    api.post("/api/secrets", json!({"key": "A", "value": "1", "expiresAt": time_in(2)})).is(201);
+    api.post("/api/secrets", json!({"key": "A", "value": "1", "expiresAt": time_in(3)})).is(201);
     api.get(&secret("A")).is(200);
     let mut connection = api.connect();
     let call = api.call("GET", &secret("A"));

@@ -48,6 +48,7 @@ fn nothing_to_update_is_400(api: &Api) {
         api.put(&secret("A"), body).refuses(400, "INVALID_INPUT");
     }
     api.call("PUT", &secret("A")).raw_json("").send().refuses(400, "INVALID_INPUT");
+    api.call("PUT", &secret("A")).send().refuses(400, "INVALID_INPUT");
     assert_eq!(api.metadata("A"), before);
 }
 

@@ -63,6 +63,11 @@ impl Api {
         self.vault
     }
 
+    /// The daemon and the vault, to go on with each by itself.
+    pub fn into_parts(self) -> (Daemon, Vault) {
+        (self.daemon, self.vault)
+    }
+
     /// Ends the daemon by SIGKILL and leaves the vault.
     pub fn kill(self) -> Vault {
         self.daemon.kill();

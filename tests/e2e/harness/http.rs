@@ -140,6 +140,12 @@ impl Connection {
         }
     }
 
+    /// Waits for the `100 Continue` of a request that expects it: the daemon has the request and wants its body.
+    pub fn is_asked_to_continue(&mut self) -> io::Result<bool> {
+        let status = self.line()?;
+        Ok(status.starts_with("HTTP/1.1 100 ") && self.headers()?.is_empty())
+    }
+
     /// Whether the daemon has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         self.stream.fill_buf().is_ok_and(<[u8]>::is_empty)

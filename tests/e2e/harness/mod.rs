@@ -40,3 +40,8 @@ pub fn now() -> i64 {
 pub fn time_in(seconds: i64) -> String {
     format!("{:.3}", jiff::Timestamp::from_second(now() + seconds).unwrap())
 }
+
+/// A number from the environment.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}

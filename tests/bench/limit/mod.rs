@@ -1,0 +1,4 @@
+//! The limits that hushd is held against.
+
+pub mod disk;
+pub mod server;

@@ -1,0 +1,75 @@
+//! Durable PUT beside a plain append and `fdatasync` on the same disk.
+
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::fixture::{Caller, Vault, seed};
+use crate::limit::disk::{Reading, append};
+use crate::load::Request;
+use crate::measure::{Sample, Spread, Transport, Turn, asking, by_turns};
+use crate::report::{Section, Sense};
+use crate::sections::{CONCURRENCY, apart, shown};
+
+/// Few, so that all have as many revisions as are kept and each write drops one, as it is in the long run.
+const SECRETS: u32 = 128;
+
+/// Measures and tells.
+pub fn measure(arguments: &Arguments) -> Result<Section> {
+    let mut section = Section::new(
+        "Durable PUT",
+        "Answered after fdatasync, each with another value; raw: as many threads, each appending 1 KiB to one file and \
+         syncing it, the kernel free to let syncs share the work; serial: the same under a mutex. Latencies in µs.",
+        &["writers, by", "PUT/s", "±", "p50", "p99", "CPU", "raw/s", "serial/s", "of raw", "of serial"],
+    );
+    let vault = Vault::create(arguments)?;
+    let daemon = vault.serve()?;
+    seed(&daemon, "default", 0..SECRETS)?;
+    let window = arguments.window();
+    let put = |transport, caller| (transport, Request::put(&vault.credentials, caller));
+    let kinds = [put(Transport::Unix, Caller::Peer), put(Transport::Tcp, Caller::Jwt)];
+    for writers in CONCURRENCY.into_iter().rev() {
+        let mut turns: Vec<Turn<'_>> = vec![
+            Box::new(|| append(vault.directory(), Reading::Shared, writers, window)),
+            Box::new(|| append(vault.directory(), Reading::Serial, writers, window)),
+        ];
+        for (transport, request) in kinds.clone() {
+            turns.push(asking(&daemon, transport, writers, request, SECRETS, window));
+        }
+        let samples = by_turns(arguments.rounds(), &mut turns)?;
+        let [shared, serial, ours @ ..] = samples.as_slice() else { return Err("not all were measured".into()) };
+        for ((transport, _), ours) in kinds.iter().zip(ours) {
+            tell(&mut section, writers, *transport, ours, [shared, serial]);
+        }
+    }
+    daemon.stop()?;
+    section.rows.reverse();
+    section.bars.reverse();
+    Ok(section)
+}
+
+fn tell(section: &mut Section, writers: usize, transport: Transport, ours: &[Sample], limits: [&Vec<Sample>; 2]) {
+    let what = format!("{writers} {}", transport.name());
+    let rate = Spread::over(ours, |sample| sample.rate);
+    let [p50, p99, cpu] =
+        [|s: &Sample| s.p50, |s: &Sample| s.p99, |s: &Sample| s.cpu].map(|figure| Spread::over(ours, figure));
+    let raw = limits.map(|limit| Spread::over(limit, |sample| sample.rate));
+    let ratios = limits.map(|limit| Spread::ratio(ours, limit, |sample| sample.rate));
+    let mut row = vec![what.clone(), shown(rate), apart(rate)];
+    row.extend([p50, p99, cpu, raw[0], raw[1], ratios[0], ratios[1]].map(shown));
+    section.row(row);
+    let name = |figure: &str| format!("put/{}/{writers}/{figure}", transport.name());
+    section.figure(name("rate"), "1/s", rate);
+    section.figure(name("p50"), "µs", p50);
+    section.figure(name("p99"), "µs", p99);
+    section.figure(name("cpu"), "µs", cpu);
+    section.figure(name("raw-rate"), "1/s", raw[0]);
+    section.figure(name("serial-rate"), "1/s", raw[1]);
+    section.figure(name("of-raw"), "", ratios[0]);
+    section.figure(name("of-serial"), "", ratios[1]);
+    let (bar, aim) = match writers {
+        1 => (0.5, 0.6),
+        8 => (0.4, 0.6),
+        _ => (0.3, 0.5),
+    };
+    let figure = (ratios[0].median, "of raw");
+    section.bar(format!("durable PUT, {what}"), figure, Sense::AtLeast, bar, Some(aim));
+}
