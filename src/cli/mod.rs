@@ -5,6 +5,7 @@
 
 mod anon_key;
 mod api_key;
+mod backup;
 mod check;
 mod completions;
 mod config;
@@ -20,6 +21,8 @@ mod list;
 mod output;
 mod parse;
 mod passphrase;
+mod restore;
+mod restore_keys;
 mod serve;
 mod session;
 mod set;
@@ -83,6 +86,8 @@ enum Verb {
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -119,6 +124,8 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Backup(args) => backup::run(args, globals),
+        Verb::Restore(args) => restore::run(args, globals),
         Verb::Check(args) => check::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),

@@ -4,6 +4,8 @@
 //! value leaves through [`reveal`](self), every change enters through [`commit`](self); a secret that may have been
 //! lost is never called "not found". A write once begun runs to its end, also when nobody waits for it any more.
 
+pub mod backup;
+
 mod check;
 mod commit;
 mod error;
@@ -74,6 +76,8 @@ pub struct Vault {
     /// Entries whose last use is not stored yet.
     used: Mutex<Vec<Arc<index::Entry>>>,
     damage: Damage,
+    /// Backups under way.
+    pins: backup::Pins,
 }
 
 /// What was wrong with the store when the vault was opened.
