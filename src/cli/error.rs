@@ -217,7 +217,7 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
             StoreError::Damaged { .. } => ErrorKind::BadData,
             StoreError::Conflict
             | StoreError::Io { .. }
-            | StoreError::ReadOnly
+            | StoreError::ReadOnly { .. }
             | StoreError::Exists { .. }
             | StoreError::TooLarge { .. }
             | StoreError::Closed => ErrorKind::Other,

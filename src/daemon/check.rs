@@ -257,7 +257,7 @@ fn stanzas(file: &[u8]) -> usize {
 }
 
 /// An error with all its causes.
-fn full_text(error: &dyn std::error::Error) -> String {
+pub(super) fn full_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

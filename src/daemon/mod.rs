@@ -40,6 +40,9 @@ use crate::vault::{Limits, Vault};
 /// How often the last uses of secrets are stored.
 const SWEEP: Duration = Duration::from_mins(1);
 
+/// How often it is tried whether writing works again after it failed.
+const RECOVERY: Duration = Duration::from_secs(2);
+
 /// Serves a vault until it is told to stop. `ask` gives the passphrase of a master key that needs one.
 ///
 /// # Errors
@@ -149,6 +152,7 @@ async fn run(
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
     let sweeps = actix_web::rt::spawn(sweep(Arc::clone(vault)));
     let snapshots = snapshots.map(|snapshots| actix_web::rt::spawn(snapshots.take()));
+    let recovery = actix_web::rt::spawn(recover(Arc::clone(vault)));
     let stop = actix_web::rt::spawn(async move {
         signals.stop().await;
         notify(&[NotifyState::Stopping]);
@@ -160,6 +164,7 @@ async fn run(
     if let Some(snapshots) = snapshots {
         snapshots.abort();
     }
+    recovery.abort();
     vault.store_last_uses().await;
     ended
 }
@@ -171,6 +176,29 @@ async fn sweep(vault: Arc<Vault>) {
         interval.tick().await;
         let stored = vault.store_last_uses().await;
         tracing::debug!(stored, "last uses stored");
+    }
+}
+
+/// Makes the vault writable again after a failed write, when the disk works again.
+async fn recover(vault: Arc<Vault>) {
+    let mut interval = tokio::time::interval(RECOVERY);
+    let mut last = String::new();
+    loop {
+        interval.tick().await;
+        if !vault.needs_reopening() {
+            continue;
+        }
+        let reopening = Arc::clone(&vault);
+        let done = actix_web::rt::task::spawn_blocking(move || reopening.reopen()).await;
+        let reason = match done {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(error)) => check::full_text(&error),
+            Err(error) => error.to_string(),
+        };
+        if !reason.is_empty() && reason != last {
+            tracing::warn!(reason, "the store cannot be reopened yet");
+        }
+        last = reason;
     }
 }
 

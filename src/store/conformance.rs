@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::store::sled_engine::testing::{self, Tampering};
 use crate::store::test_support::TestSeal;
 use crate::store::{
-    Batch, Fingerprint, Health, MAX_KEY, MAX_RECORD, MemoryStore, SledOptions, SledStore, Store, StoreError, Table,
-    TableReport,
+    Batch, Fingerprint, Health, Latch, MAX_KEY, MAX_RECORD, MemoryStore, SledOptions, SledStore, Store, StoreError,
+    Table, TableReport,
 };
 
 /// An engine under test.
@@ -111,6 +111,7 @@ conformance! {
     records_that_changed_places_are_found
     damage_is_not_healed_by_later_writes
     after_a_failed_write_it_is_read_only
+    a_reopened_store_takes_writes_and_has_all_that_was_acknowledged
     it_behaves_like_a_map
 }
 
@@ -374,13 +375,32 @@ fn after_a_failed_write_it_is_read_only<S: Subject>() {
     let store = subject.store();
     subject.fail_next_commit();
     assert!(matches!(store.submit(put(Table::Metadata, b"d", b"lost")).wait(), Err(StoreError::Full)));
-    assert_eq!(store.health(), Health::Latched);
+    assert_eq!(store.health(), Health::Latched(Latch::Full));
     for _ in 0..2 {
-        assert!(matches!(store.submit(put(Table::Metadata, b"e", b"")).wait(), Err(StoreError::ReadOnly)));
+        assert!(matches!(
+            store.submit(put(Table::Metadata, b"e", b"")).wait(),
+            Err(StoreError::ReadOnly { cause: Latch::Full })
+        ));
     }
     assert_eq!(store.get(Table::Metadata, b"e").unwrap(), None);
     assert_eq!(store.get(Table::Metadata, b"a").unwrap().unwrap(), b"record of a");
     assert_eq!(records(store, Table::Value).len(), 3);
+}
+
+fn a_reopened_store_takes_writes_and_has_all_that_was_acknowledged<S: Subject>() {
+    let subject = filled::<S>();
+    let store = subject.store();
+    store.reopen().unwrap();
+    subject.fail_next_commit();
+    store.submit(put(Table::Metadata, b"d", b"in doubt")).wait().unwrap_err();
+    store.reopen().unwrap();
+    assert_eq!(store.health(), Health::Writable);
+    assert!(load(store).iter().all(|report| report.intact));
+    assert_eq!(records(store, Table::Value).len(), 3);
+    let doubtful = store.get(Table::Metadata, b"d").unwrap();
+    assert!(doubtful.is_none_or(|record| record == b"in doubt"));
+    write(store, put(Table::Metadata, b"d", b"new"));
+    assert!(load(store).iter().all(|report| report.intact));
 }
 
 /// What is done to the store and to the map at once.

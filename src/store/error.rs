@@ -3,6 +3,20 @@
 use std::io;
 use std::path::PathBuf;
 
+/// What a write failed of, after which a store is read-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Latch {
+    /// The disk was full.
+    #[error("the disk was full")]
+    Full,
+    /// The disk failed.
+    #[error("the disk failed")]
+    Io,
+    /// The engine itself failed, or found its files broken.
+    #[error("the store is damaged")]
+    Damaged,
+}
+
 /// A store's error. None holds a record's bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,8 +35,11 @@ pub enum StoreError {
         kind: io::ErrorKind,
     },
     /// An earlier write failed, so that the store is read-only until it has been reopened.
-    #[error("the store is read-only after a failed write")]
-    ReadOnly,
+    #[error("the store is read-only after a failed write: {cause}")]
+    ReadOnly {
+        /// What that write failed of.
+        cause: Latch,
+    },
     /// The engine's files are broken or missing.
     #[error("the store is damaged: {message}")]
     Damaged {
@@ -56,6 +73,21 @@ impl StoreError {
     /// Damage, described.
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
         Self::Damaged { message: message.into() }
+    }
+
+    /// What a store remembers of this error when it has made it read-only.
+    pub(crate) fn latch(&self) -> Latch {
+        match self {
+            Self::Full | Self::ReadOnly { cause: Latch::Full } => Latch::Full,
+            Self::Damaged { .. } | Self::ReadOnly { cause: Latch::Damaged } => Latch::Damaged,
+            Self::Io { .. }
+            | Self::ReadOnly { cause: Latch::Io }
+            | Self::Conflict
+            | Self::InUse { .. }
+            | Self::Exists { .. }
+            | Self::TooLarge { .. }
+            | Self::Closed => Latch::Io,
+        }
     }
 
     /// A call that the trait does not allow.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use parking_lot::RwLock;
 
 use crate::store::{
-    Batch, Expected, Fingerprint, Head, HeadSeal, Health, Operation, Pending, Store, StoreError, Table, TableHead,
-    TableReport, VisitLoaded, VisitRecord,
+    Batch, Expected, Fingerprint, Head, HeadSeal, Health, Latch, Operation, Pending, Store, StoreError, Table,
+    TableHead, TableReport, VisitLoaded, VisitRecord,
 };
 
 type Records = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
@@ -25,7 +25,7 @@ pub struct MemoryStore {
 struct State {
     records: Records,
     head: Head,
-    latched: bool,
+    latched: Option<Latch>,
     next_failure: Option<StoreError>,
 }
 
@@ -51,8 +51,8 @@ impl MemoryStore {
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         batch.check()?;
         let mut state = self.state.write();
-        if state.latched {
-            return Err(StoreError::ReadOnly);
+        if let Some(cause) = state.latched {
+            return Err(StoreError::ReadOnly { cause });
         }
         for condition in batch.conditions {
             let present = state.records.get(&(condition.table, condition.key)).map(|record| Fingerprint::of(record));
@@ -65,7 +65,7 @@ impl MemoryStore {
             }
         }
         if let Some(error) = state.next_failure.take() {
-            state.latched = true;
+            state.latched = Some(error.latch());
             return Err(error);
         }
         for operation in batch.operations {
@@ -140,7 +140,12 @@ impl Store for MemoryStore {
     }
 
     fn health(&self) -> Health {
-        if self.state.read().latched { Health::Latched } else { Health::Writable }
+        self.state.read().latched.map_or(Health::Writable, Health::Latched)
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        self.state.write().latched = None;
+        Ok(())
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {

@@ -15,8 +15,11 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod test_support;
 
+#[cfg(test)]
+pub(crate) use sled_engine::testing::fail_next_sync;
+
 pub use batch::{Batch, Condition, Expected, Fingerprint, Operation, Pending};
-pub use error::StoreError;
+pub use error::{Latch, StoreError};
 pub use head::{Head, HeadSeal, TableHead};
 pub use memory::MemoryStore;
 pub use sled_engine::{MIN_FREE, SledOptions, SledStore};
@@ -84,8 +87,10 @@ impl TableReport {
 pub enum Health {
     /// It does.
     Writable,
+    /// It would, but the disk has no room: writes are refused until it has, and nothing needs to be reopened.
+    Full,
     /// A write failed; it is read-only until it has been reopened.
-    Latched,
+    Latched(Latch),
 }
 
 /// A store of records.
@@ -123,6 +128,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether the store takes writes.
     fn health(&self) -> Health;
+
+    /// Opens the store anew after a failed write, when writing works again. Blocks until it is done; nothing happens to
+    /// a store that takes writes.
+    ///
+    /// What is there afterwards is what is on the disk: all that was acknowledged, which is verified by the head, and each
+    /// batch that was answered with an error whole or not at all. Whatever was remembered of the records before has to be
+    /// loaded again. A write or a sync that failed is never tried again.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] and [`StoreError::Io`] when writing does not work yet, [`StoreError::InUse`] while a long scan
+    /// is under way: the store is as it was. [`StoreError::Damaged`] when something acknowledged is lost, or when only the
+    /// end of the process can clear away the old engine.
+    fn reopen(&self) -> Result<(), StoreError>;
 
     /// Bytes that the store takes on disk; 0 for one that has no disk.
     ///

@@ -84,8 +84,12 @@ impl Vault {
 
     /// Hands a batch to the store and waits until it is durable.
     pub(super) async fn submit(&self, verb: &str, batch: Batch) -> Result<(), VaultError> {
-        if !self.damage.problems.is_empty() {
+        if !self.damage.read().problems.is_empty() {
             return Err(VaultError::ReadOnly { verb: verb.to_owned() });
+        }
+        let stale = *self.stale.lock();
+        if let Some(cause) = stale {
+            return Err(store(verb, StoreError::ReadOnly { cause }));
         }
         self.store.submit(batch).answer().await.map_err(|source| store(verb, source))
     }

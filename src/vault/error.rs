@@ -3,7 +3,7 @@
 use crate::auth::AuthError;
 use crate::crypto::CryptoError;
 use crate::model::Key;
-use crate::store::StoreError;
+use crate::store::{Latch, StoreError};
 
 /// The kinds of error; HTTP status and error code, and the exit code of offline verbs, follow from the kind alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +156,10 @@ impl VaultError {
             Self::PreconditionFailed { .. } => ErrorKind::PreconditionFailed,
             Self::ValueTooLarge { .. } => ErrorKind::TooLarge,
             Self::Store { source, .. } => match source {
-                StoreError::Full => ErrorKind::StorageFull,
+                StoreError::Full | StoreError::ReadOnly { cause: Latch::Full } => ErrorKind::StorageFull,
                 StoreError::Conflict
                 | StoreError::Io { .. }
-                | StoreError::ReadOnly
+                | StoreError::ReadOnly { cause: Latch::Io | Latch::Damaged }
                 | StoreError::Damaged { .. }
                 | StoreError::InUse { .. }
                 | StoreError::Exists { .. }
@@ -194,9 +194,12 @@ impl VaultError {
             Self::Damaged { .. } | Self::MaybeLost { .. } | Self::ReadOnly { .. } => {
                 Some("See the daemon's log and GET /api/status; restore the vault from a backup")
             }
-            Self::Store { source: StoreError::Full, .. } => {
-                Some("Free space on the disk of the vault; the daemon takes writes again as soon as there is some")
+            Self::Store { source: StoreError::Full | StoreError::ReadOnly { cause: Latch::Full }, .. } => {
+                Some("Free space on the disk of the vault; the daemon notices by itself")
             }
+            Self::Store { source: StoreError::Io { .. } | StoreError::ReadOnly { cause: Latch::Io }, .. } => Some(
+                "See the daemon's log and the state of the disk; the daemon tries by itself whether it works again",
+            ),
             Self::Store { .. } | Self::Crypto { .. } | Self::Internal { .. } => {
                 Some("See the daemon's log for this request id")
             }

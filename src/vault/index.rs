@@ -158,6 +158,16 @@ impl Index {
         }
     }
 
+    /// Takes over the last uses that another index knows of and that are not stored.
+    pub(super) fn adopt_uses(&self, other: &Self) {
+        for old in other.entries() {
+            let new = self.get(&old.record.namespace, &old.record.key).filter(|new| new.record.id == old.record.id);
+            if let (Some(new), Some(used)) = (new, old.last_used()) {
+                new.last_used.fetch_max(used, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// How many secrets there are, and how many can be read.
     pub(super) fn count(&self, now: Timestamp) -> (u64, u64) {
         self.entries().fold((0, 0), |(total, active), entry| (total + 1, active + u64::from(entry.is_readable(now))))

@@ -15,6 +15,7 @@ mod locks;
 mod open;
 mod read;
 mod record;
+mod reopen;
 mod reveal;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ use uuid::Uuid;
 use crate::auth::{Action, Authenticator, Credential, Decision, Peer, Principal, decide};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
-use crate::store::{Health, Store};
+use crate::store::{Health, Latch, Store};
 
 pub use check::RecordsReport;
 pub use error::{ErrorKind, VaultError};
@@ -75,7 +76,9 @@ pub struct Vault {
     changes: AtomicU64,
     /// Entries whose last use is not stored yet.
     used: Mutex<Vec<Arc<index::Entry>>>,
-    damage: Damage,
+    damage: RwLock<Damage>,
+    /// Set while the store may hold other than the index says: what the write failed of that led to it.
+    stale: Mutex<Option<Latch>>,
     /// Backups under way.
     pins: backup::Pins,
 }
@@ -133,15 +136,25 @@ impl Vault {
 
     /// Whether writes are taken: the store is healthy, and nothing was found damaged.
     pub fn is_writable(&self) -> bool {
-        self.damage.problems.is_empty() && self.store.health() == Health::Writable
+        self.damage.read().problems.is_empty() && self.stale.lock().is_none() && self.store.health() == Health::Writable
     }
 
     /// What is wrong, each in a sentence without names, values or paths.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.damage.problems.clone();
-        if self.store.health() == Health::Latched {
-            problems.push("a write to the store failed; it is read-only until the daemon is restarted".to_owned());
-        }
+        let mut problems = self.damage.read().problems.clone();
+        let stale = *self.stale.lock();
+        let writing = match (self.store.health(), stale) {
+            (Health::Latched(cause), _) | (_, Some(cause)) => Some(match cause {
+                Latch::Full => {
+                    "a write failed because the disk was full; the vault is read-only until there is room again"
+                }
+                Latch::Io => "a write failed because the disk failed; the vault is read-only until writing works again",
+                Latch::Damaged => "a write failed because the store is damaged; the vault is read-only: see the log",
+            }),
+            (Health::Full, None) => Some("the disk is full; writes are refused until there is room again"),
+            (Health::Writable, None) => None,
+        };
+        problems.extend(writing.map(str::to_owned));
         problems
     }
 }

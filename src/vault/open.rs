@@ -34,10 +34,37 @@ pub struct NewVault {
 
 /// What the load gathers.
 #[derive(Default)]
-struct Loaded {
-    index: Index,
-    damage: Damage,
-    changes: u64,
+pub(super) struct Loaded {
+    pub(super) index: Index,
+    pub(super) damage: Damage,
+    pub(super) changes: u64,
+}
+
+/// All that is kept in memory of a store.
+pub(super) struct Contents {
+    pub(super) loaded: Loaded,
+    pub(super) last_purge: u64,
+    pub(super) api_keys: KeyRing,
+    pub(super) anon_keys: KeyRing,
+}
+
+impl Contents {
+    /// Reads it, and compares it with the head.
+    pub(super) fn read(store: &dyn Store, keyring: &Keyring) -> Result<Self, StoreError> {
+        let (mut loaded, reports) = load(store, keyring)?;
+        for report in reports.iter().filter(|report| !report.intact) {
+            loaded.damage.problems.push(describe(report));
+            loaded.damage.may_have_lost_names |= report.table == Table::Metadata;
+        }
+        let damage = &mut loaded.damage;
+        let last_purge: VaultRecord = read(store, keyring, Table::Vault, &record::vault_key(), damage);
+        let api_keys = read(store, keyring, Table::ApiKey, &record::api_key_key(KeyKind::Api), damage);
+        let anon_keys = read(store, keyring, Table::ApiKey, &record::api_key_key(KeyKind::Anon), damage);
+        for problem in &damage.problems {
+            tracing::error!(problem, "the vault is damaged; it takes no writes until it has been restored");
+        }
+        Ok(Self { loaded, last_purge: last_purge.purge, api_keys, anon_keys })
+    }
 }
 
 impl Vault {
@@ -83,17 +110,8 @@ impl Vault {
         owner: u32,
     ) -> Result<Arc<Self>, VaultError> {
         let verb = "open the vault";
-        let (mut loaded, reports) = load(&*store, &keyring).map_err(|source| store_error(verb, source))?;
-        for report in reports.iter().filter(|report| !report.intact) {
-            loaded.damage.problems.push(describe(report));
-            loaded.damage.may_have_lost_names |= report.table == Table::Metadata;
-        }
-        let last_purge: VaultRecord = read(&*store, &keyring, Table::Vault, &record::vault_key(), &mut loaded.damage);
-        let api_keys = read(&*store, &keyring, Table::ApiKey, &record::api_key_key(KeyKind::Api), &mut loaded.damage);
-        let anon_keys = read(&*store, &keyring, Table::ApiKey, &record::api_key_key(KeyKind::Anon), &mut loaded.damage);
-        for problem in &loaded.damage.problems {
-            tracing::error!(problem, "the vault is damaged; it takes no writes until it has been restored");
-        }
+        let contents = Contents::read(&*store, &keyring).map_err(|source| store_error(verb, source))?;
+        let Contents { loaded, last_purge, api_keys, anon_keys } = contents;
         let now = clock.now();
         let previous = keyring.jwt_secrets(now).into_iter().skip(1).map(JwtSecret::expose_secret);
         let signing = SigningSecrets::new(keyring.current_jwt_secret().expose_secret(), previous);
@@ -107,10 +125,11 @@ impl Vault {
             locks: NameLocks::new(),
             rotation: tokio::sync::Mutex::new(()),
             purge: tokio::sync::Mutex::new(()),
-            last_purge: AtomicU64::new(last_purge.purge),
-            changes: AtomicU64::new(loaded.changes.max(last_purge.purge)),
+            last_purge: AtomicU64::new(last_purge),
+            changes: AtomicU64::new(loaded.changes.max(last_purge)),
             used: Mutex::default(),
-            damage: loaded.damage,
+            damage: RwLock::new(loaded.damage),
+            stale: Mutex::default(),
             pins: Pins::new(),
         }))
     }

@@ -199,7 +199,7 @@ impl Vault {
     }
 
     fn may_be_lost(&self, namespace: &Namespace, key: &Key) -> bool {
-        let damage = &self.damage;
+        let damage = self.damage.read();
         damage.may_have_lost_names
             || (!damage.unreadable.is_empty() && damage.unreadable.contains(&self.keyring.name_tag(namespace, key)))
     }

@@ -298,3 +298,61 @@ async fn lost_metadata_makes_the_vault_read_only_and_its_names_unsure() {
     assert_eq!(fixture.get("C"), Err(ErrorKind::NotFound));
     assert_eq!(fixture.create("C", "1").await.unwrap_err().kind(), ErrorKind::Internal);
 }
+
+/// "the engine reopens itself … WITHOUT restarting": what was in doubt is what the disk has, and nothing else changes.
+#[tokio::test]
+async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
+    use crate::store::{Latch, SledOptions, SledStore, StoreError};
+
+    let dir = tempfile::tempdir().unwrap();
+    let (clock, keyring) = (Arc::new(ManualClock::new(START)), Arc::new(Keyring::generate(START, None).unwrap()));
+    let sled =
+        Arc::new(SledStore::create(&dir.path().join("db"), SledOptions::default(), keyring.head_seal()).unwrap());
+    let store: Arc<dyn Store> = Arc::<SledStore>::clone(&sled);
+    let first = NewVault {
+        api_key: ApiKey::generate(KeyKind::Api).unwrap(),
+        anon_key: ApiKey::generate(KeyKind::Anon).unwrap(),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| Vault::create_records(&*store, &keyring, &*clock, &first).unwrap());
+    });
+    let limits = Limits { revisions: 1, ..Limits::default() };
+    let vault = open(&store, &keyring, &clock, limits);
+    let memory = Arc::new(MemoryStore::new(keyring.head_seal()));
+    let fixture = Fixture { vault, store, memory, keyring, clock, limits, namespace: Namespace::default() };
+    fixture.create("A", "one").await.unwrap();
+    fixture.create("USED", "used").await.unwrap();
+    fixture.clock.advance(Duration::from_hours(1));
+    fixture.get("USED").unwrap();
+    let used = |fixture: &Fixture| {
+        let list = fixture.vault.list(&fixture.namespace);
+        list.iter().find(|secret| secret.key.as_str() == "USED").unwrap().last_used_at
+    };
+    let used_before = used(&fixture);
+    assert!(used_before.is_some());
+
+    // The commit is in the file, and its sync failed: it is in doubt, and the index has the old state.
+    crate::store::fail_next_sync(&sled);
+    assert_eq!(fixture.update("A", value("two")).await.unwrap_err().kind(), ErrorKind::StorageFull);
+    let refused = fixture.create("B", "never").await.unwrap_err();
+    let latched = StoreError::ReadOnly { cause: Latch::Full };
+    assert!(matches!(&refused, VaultError::Store { source, .. } if source.to_string() == latched.to_string()));
+    assert_eq!(refused.kind(), ErrorKind::StorageFull, "507 also for those after the first");
+    assert!(!fixture.vault.is_writable() && fixture.vault.problems()[0].contains("the disk was full"));
+    assert!(fixture.vault.needs_reopening());
+
+    let vault = Arc::clone(&fixture.vault);
+    tokio::task::spawn_blocking(move || vault.reopen()).await.unwrap().unwrap();
+    assert!(fixture.vault.is_writable() && !fixture.vault.needs_reopening());
+    // With one revision kept, the index of before would point at a value that is gone.
+    assert_eq!(fixture.get("A").as_deref(), Ok("two"));
+    assert_eq!(fixture.get("B"), Err(ErrorKind::NotFound));
+    assert_eq!(used(&fixture), used_before);
+    fixture.update("A", value("three")).await.unwrap();
+    assert_eq!(fixture.get("A").as_deref(), Ok("three"));
+    assert_eq!(fixture.vault.store_last_uses().await, 1, "uses of before the fault are stored after it");
+    assert!(fixture.vault.authenticate(Credential::ApiKey(first.api_key.text().expose_secret()), None).is_ok());
+    let vault = Arc::clone(&fixture.vault);
+    let report = tokio::task::spawn_blocking(move || vault.check()).await.unwrap().unwrap();
+    assert_eq!(report.findings, []);
+}

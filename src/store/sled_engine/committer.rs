@@ -115,8 +115,8 @@ fn process(engine: &Engine, jobs: Vec<Job>) {
     let mut group = Group::default();
     let mut admitted = Vec::with_capacity(jobs.len());
     for Job { batch, answer } in jobs {
-        let admission = if engine.is_latched() {
-            Err(StoreError::ReadOnly)
+        let admission = if let Some(cause) = engine.latched() {
+            Err(StoreError::ReadOnly { cause })
         } else {
             group.admit(batch, &*engine.seal, |disk_key| engine.present(disk_key))
         };

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use sled::IVec;
 
 use crate::store::sled_engine::files::{self, DATA};
@@ -19,7 +20,7 @@ use crate::store::sled_engine::group::{Group, disk_key};
 use crate::store::sled_engine::head_copy::HeadCopy;
 use crate::store::sled_engine::panics::contained;
 use crate::store::sled_engine::scans::Scans;
-use crate::store::{Head, HeadSeal, StoreError, Table};
+use crate::store::{Head, HeadSeal, Latch, StoreError, Table};
 
 /// Bytes of a segment of sled's log; on disk, so it never changes.
 ///
@@ -37,13 +38,17 @@ pub(super) struct Engine {
     /// For syncing. Opened before the first write, so that it sees each error of writing back.
     data: File,
     copy: HeadCopy,
-    pub(super) seal: Box<dyn HeadSeal>,
+    pub(super) seal: Arc<dyn HeadSeal>,
     /// The head of what is visible. Locked for writing while a commit is applied, for reading while a piece of a table is loaded.
     pub(super) head: RwLock<Head>,
     pub(super) scans: Scans,
-    latched: AtomicBool,
+    latched: OnceLock<Latch>,
+    /// Whether sled was left as it is, so that only the end of the process frees its files.
+    abandoned: AtomicBool,
+    /// The head of the last commit that was answered as durable.
+    acknowledged: Mutex<Head>,
     #[cfg(test)]
-    pub(super) fault: parking_lot::Mutex<Option<Fault>>,
+    pub(super) fault: Mutex<Option<Fault>>,
 }
 
 /// What a test breaks in the next commit.
@@ -84,7 +89,7 @@ pub(super) fn open_sled(dir: &Path, cache_capacity: u64) -> Result<sled::Db, Sto
 
 impl Engine {
     /// Puts a new store's first head into an empty database, durably.
-    pub(super) fn create(db: sled::Db, dir: &Path, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
+    pub(super) fn create(db: sled::Db, dir: &Path, seal: Arc<dyn HeadSeal>) -> Result<Self, StoreError> {
         let head = Head::default();
         let sealed = seal.seal(&head.encode());
         let data = File::open(dir.join(DATA))?;
@@ -99,7 +104,7 @@ impl Engine {
     }
 
     /// Takes up a database, when its head is authentic and no older than the copy beside it.
-    pub(super) fn resume(db: sled::Db, dir: &Path, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
+    pub(super) fn resume(db: sled::Db, dir: &Path, seal: Arc<dyn HeadSeal>) -> Result<Self, StoreError> {
         let data = File::open(dir.join(DATA))?;
         let sealed = contained("reading", || db.get(disk_key(Table::Head, &[])))?.map_err(from_sled)?;
         let sealed = sealed.ok_or_else(|| StoreError::damaged("its head is missing"))?;
@@ -119,17 +124,19 @@ impl Engine {
         Ok(Self::new(db, data, copy, seal, head))
     }
 
-    fn new(db: sled::Db, data: File, copy: HeadCopy, seal: Box<dyn HeadSeal>, head: Head) -> Self {
+    fn new(db: sled::Db, data: File, copy: HeadCopy, seal: Arc<dyn HeadSeal>, head: Head) -> Self {
         Self {
             db: Some(db),
             data,
             copy,
             seal,
+            acknowledged: Mutex::new(head.clone()),
             head: RwLock::new(head),
             scans: Scans::default(),
-            latched: AtomicBool::new(false),
+            latched: OnceLock::new(),
+            abandoned: AtomicBool::new(false),
             #[cfg(test)]
-            fault: parking_lot::Mutex::default(),
+            fault: Mutex::default(),
         }
     }
 
@@ -144,9 +151,24 @@ impl Engine {
         contained("reading", || db.get(disk_key))?.map_err(from_sled)
     }
 
-    /// Whether a write has failed.
-    pub(super) fn is_latched(&self) -> bool {
-        self.latched.load(Ordering::Acquire)
+    /// What a write has failed of.
+    pub(super) fn latched(&self) -> Option<Latch> {
+        self.latched.get().copied()
+    }
+
+    /// Whether the files stay in use until the process ends.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// The head of the last commit that was answered as durable.
+    pub(super) fn acknowledged(&self) -> Head {
+        self.acknowledged.lock().clone()
+    }
+
+    /// Whether a small commit finds room.
+    pub(super) fn has_room(&self) -> bool {
+        files::has_room(&self.data, ROOM).unwrap_or(true)
     }
 
     /// Makes a group visible and durable.
@@ -157,7 +179,7 @@ impl Engine {
         self.require_room(group.bytes())?;
         let result = self.write(group);
         if let Err(error) = &result {
-            self.latched.store(true, Ordering::Release);
+            let _first = self.latched.set(error.latch());
             tracing::error!(%error, "a write failed: the store is read-only until it has been reopened");
         }
         result
@@ -186,10 +208,12 @@ impl Engine {
         }
         batch.insert(disk_key(Table::Head, &[]), sealed.as_slice());
         let generation = next.generation;
-        self.apply(batch, group, next)?;
+        self.apply(batch, group, next.clone())?;
         self.settle(&settling)?;
         self.flush()?;
-        self.copy.write(generation, &sealed)
+        self.copy.write(generation, &sealed)?;
+        *self.acknowledged.lock() = next;
+        Ok(())
     }
 
     fn apply(&self, batch: sled::Batch, group: &Group, next: Head) -> Result<(), StoreError> {
@@ -210,12 +234,12 @@ impl Engine {
                 // Half of the batch may be in sled's buffers. With an error of writing noted, sled writes no more by
                 // itself; without one it would flush them when dropped.
                 if db.context.global_error().is_ok() {
-                    abandon(db);
+                    self.abandon(db);
                 }
                 Err(from_sled(error))
             }
             Err(panic) => {
-                abandon(db);
+                self.abandon(db);
                 Err(panic)
             }
         }
@@ -252,6 +276,12 @@ impl Engine {
         }
     }
 
+    /// Leaves sled as it is until the process ends, so that it never flushes a batch that was applied by half.
+    fn abandon(&self, db: &sled::Db) {
+        self.abandoned.store(true, Ordering::Release);
+        Box::leak(Box::new(db.clone()));
+    }
+
     #[cfg(test)]
     fn strikes(&self, which: impl FnOnce(Fault) -> bool) -> Option<Fault> {
         let mut fault = self.fault.lock();
@@ -278,14 +308,10 @@ impl Drop for Engine {
     }
 }
 
+/// Waits for a moment.
 #[expect(clippy::disallowed_methods, reason = "sled gives no event for the end of its threads' work")]
-fn pause() {
+pub(super) fn pause() {
     thread::sleep(Duration::from_millis(1));
-}
-
-/// Leaves sled as it is until the process ends, so that it never flushes a batch that was applied by half.
-fn abandon(db: &sled::Db) {
-    Box::leak(Box::new(db.clone()));
 }
 
 /// What an error of sled's means.

@@ -4,12 +4,12 @@
 //! anew when it is missing is asked for before sled is.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use parking_lot::{Mutex, MutexGuard};
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::{Advice, FlockOperation, Mode};
 use rustix::process::umask;
 
 use crate::store::StoreError;
@@ -109,6 +109,35 @@ pub(super) fn sync_directory(dir: &Path) -> Result<(), StoreError> {
 pub(super) fn has_room(file: &File, bytes: u64) -> Result<bool, StoreError> {
     let system = rustix::fs::fstatvfs(file).map_err(io::Error::from)?;
     Ok(system.f_bavail.saturating_mul(system.f_frsize) >= bytes)
+}
+
+/// Whether something can be written in `dir` and be brought to the disk.
+///
+/// # Errors
+/// [`StoreError::Full`] and [`StoreError::Io`] when not.
+pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {
+    // A file without a name: a process that is killed leaves nothing behind.
+    let mut file = tempfile::tempfile_in(dir)?;
+    file.write_all(&[0; 4096])?;
+    file.sync_data()?;
+    Ok(())
+}
+
+/// Makes the next reader of a store's files read the disk: after a failed write, what the kernel remembers of a file may
+/// be more than the disk has (fsync(2): after an error, its pages count as clean).
+///
+/// # Errors
+/// [`StoreError::Full`] and [`StoreError::Io`] when something cannot be written that was not tried yet.
+pub(super) fn forget(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let file = File::open(entry.path())?;
+            file.sync_all()?;
+            rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).map_err(io::Error::from)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether nobody holds sled's lock on `file` (any more). Takes the lock itself when so, until `file` is closed.

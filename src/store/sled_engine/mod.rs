@@ -20,22 +20,29 @@ mod tests;
 pub use engine::ROOM as MIN_FREE;
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockWriteGuard};
+
 use crate::store::sled_engine::committer::Committer;
-use crate::store::sled_engine::engine::{Engine, from_sled, open_sled};
+use crate::store::sled_engine::engine::{Engine, from_sled, open_sled, pause};
 use crate::store::sled_engine::files::PrivateUmask;
 use crate::store::sled_engine::group::{Prepared, disk_key};
 use crate::store::sled_engine::panics::contained;
 use crate::store::{
-    Batch, Head, HeadSeal, Health, Pending, Store, StoreError, Table, TableReport, VisitLoaded, VisitRecord,
+    Batch, Head, HeadSeal, Health, Latch, Pending, Store, StoreError, Table, TableReport, VisitLoaded, VisitRecord,
 };
 
 /// Records after which a load lets a commit pass, and bytes of them.
 const PIECE: usize = 256;
 const PIECE_BYTES: usize = 1024 * 1024;
+
+/// How often a reopening waits for those who still read, and for how many milliseconds.
+const TRIES: u32 = 20;
+const MOMENTS: u32 = 20;
 
 /// How sled is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +61,26 @@ impl Default for SledOptions {
 ///
 /// Dropping it commits and answers all that was submitted, then closes the files.
 pub struct SledStore {
+    dir: PathBuf,
+    options: SledOptions,
+    seal: Arc<dyn HeadSeal>,
+    state: RwLock<State>,
+}
+
+/// Whether sled is open.
+enum State {
+    /// It is.
+    Open(Arc<Running>),
+    /// It was closed to be opened anew, which has failed so far.
+    Down {
+        cause: Latch,
+        /// What was acknowledged before.
+        acknowledged: Head,
+    },
+}
+
+/// An open engine with its threads.
+struct Running {
     /// Before the engine, so that it ends first.
     committer: Committer,
     engine: Arc<Engine>,
@@ -71,9 +98,11 @@ impl SledStore {
         let _private = PrivateUmask::set();
         files::create_directory(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
-        let engine = Engine::create(db, dir, seal)?;
+        let seal = Arc::from(seal);
+        let engine = Engine::create(db, dir, Arc::clone(&seal))?;
         reserve::fill(dir);
-        Self::start(engine)
+        let running = Running::start(engine)?;
+        Ok(Self { dir: dir.to_owned(), options, seal, state: RwLock::new(State::Open(Arc::new(running))) })
     }
 
     /// Opens the store in a directory. As with [`SledStore::create`] the umask is 077 meanwhile.
@@ -86,19 +115,76 @@ impl SledStore {
     /// [`StoreError::Full`], [`StoreError::Io`].
     pub fn open(dir: &Path, options: SledOptions, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
         let _private = PrivateUmask::set();
-        files::require(dir)?;
-        reserve::use_if_needed(dir)?;
-        let db = open_sled(dir, options.cache_capacity)?;
-        let engine = Engine::resume(db, dir, seal)?;
-        reserve::fill(dir);
-        Self::start(engine)
+        let seal = Arc::from(seal);
+        let running = Running::start(resume(dir, options, &seal)?)?;
+        Ok(Self { dir: dir.to_owned(), options, seal, state: RwLock::new(State::Open(Arc::new(running))) })
     }
 
     /// The head of what is visible now.
     pub fn head(&self) -> Head {
-        self.engine.head.read().clone()
+        match &*self.state.read() {
+            State::Open(running) => running.engine.head.read().clone(),
+            State::Down { acknowledged, .. } => acknowledged.clone(),
+        }
     }
 
+    /// The engine, which stays open as long as this is held.
+    fn running(&self) -> Result<Arc<Running>, StoreError> {
+        match &*self.state.read() {
+            State::Open(running) => Ok(Arc::clone(running)),
+            State::Down { .. } => Err(StoreError::Closed),
+        }
+    }
+
+    /// Waits until nobody uses the engine, and keeps everybody from beginning to.
+    fn alone(&self) -> Result<RwLockWriteGuard<'_, State>, StoreError> {
+        for _ in 0..TRIES {
+            let state = self.state.write();
+            for _ in 0..MOMENTS {
+                match &*state {
+                    // Who reads one record is done at once. Who loads all may need the lock that is held here.
+                    State::Open(running) if Arc::strong_count(running) > 1 => pause(),
+                    State::Open(_) | State::Down { .. } => return Ok(state),
+                }
+            }
+            drop(state);
+            (0..4 * MOMENTS).for_each(|_| pause());
+        }
+        Err(StoreError::InUse { path: self.dir.clone() })
+    }
+}
+
+/// Opens sled in the directory of a store.
+fn resume(dir: &Path, options: SledOptions, seal: &Arc<dyn HeadSeal>) -> Result<Engine, StoreError> {
+    files::require(dir)?;
+    reserve::use_if_needed(dir)?;
+    let db = open_sled(dir, options.cache_capacity)?;
+    let engine = Engine::resume(db, dir, Arc::clone(seal))?;
+    reserve::fill(dir);
+    Ok(engine)
+}
+
+/// Opens it after a failed write: from the disk, and only with all that was acknowledged.
+fn resume_after(
+    dir: &Path,
+    options: SledOptions,
+    seal: &Arc<dyn HeadSeal>,
+    acknowledged: &Head,
+) -> Result<Running, StoreError> {
+    files::forget(dir)?;
+    let engine = resume(dir, options, seal)?;
+    let head = engine.head.read().clone();
+    if head.generation < acknowledged.generation {
+        let lost = acknowledged.generation - head.generation;
+        return Err(StoreError::damaged(format!("its newest {lost} commits are lost")));
+    }
+    if head.generation == acknowledged.generation && head != *acknowledged {
+        return Err(StoreError::damaged("it is not what was acknowledged"));
+    }
+    Running::start(engine)
+}
+
+impl Running {
     fn start(engine: Engine) -> Result<Self, StoreError> {
         let engine = Arc::new(engine);
         Ok(Self { committer: Committer::start(&engine)?, engine })
@@ -155,33 +241,80 @@ impl fmt::Debug for SledStore {
 
 impl Store for SledStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.engine.present(&disk_key(table, key))?.map(|record| record.to_vec()))
+        Ok(self.running()?.engine.present(&disk_key(table, key))?.map(|record| record.to_vec()))
     }
 
     fn scan(&self, table: Table, visit: VisitRecord<'_>) -> Result<(), StoreError> {
-        self.visit(table, visit)
+        self.running()?.visit(table, visit)
     }
 
     fn load(&self, tables: &[Table], visit: VisitLoaded<'_>) -> Result<Vec<TableReport>, StoreError> {
-        tables.iter().map(|&table| self.load_table(table, visit)).collect()
+        let running = self.running()?;
+        tables.iter().map(|&table| running.load_table(table, visit)).collect()
     }
 
     fn submit(&self, batch: Batch) -> Pending {
         if let Err(error) = batch.check() {
             return Pending::ready(Err(error));
         }
-        if self.engine.is_latched() {
-            return Pending::ready(Err(StoreError::ReadOnly));
+        let cause = match &*self.state.read() {
+            State::Open(running) => running.engine.latched(),
+            State::Down { cause, .. } => Some(*cause),
+        };
+        if let Some(cause) = cause {
+            return Pending::ready(Err(StoreError::ReadOnly { cause }));
         }
-        self.committer.submit(Prepared::new(batch, &*self.engine.seal))
+        match self.running() {
+            Ok(running) => running.committer.submit(Prepared::new(batch, &*self.seal)),
+            Err(error) => Pending::ready(Err(error)),
+        }
     }
 
     fn health(&self) -> Health {
-        if self.engine.is_latched() { Health::Latched } else { Health::Writable }
+        match &*self.state.read() {
+            State::Open(running) => match running.engine.latched() {
+                Some(cause) => Health::Latched(cause),
+                None if running.engine.has_room() => Health::Writable,
+                None => Health::Full,
+            },
+            State::Down { cause, .. } => Health::Latched(*cause),
+        }
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        if !matches!(self.health(), Health::Latched(_)) {
+            return Ok(());
+        }
+        if self.running().is_ok_and(|running| running.engine.is_abandoned()) {
+            return Err(StoreError::damaged("sled failed while it wrote; the daemon has to be restarted"));
+        }
+        let _private = PrivateUmask::set();
+        files::probe(&self.dir)?;
+        if !files::has_room(&File::open(&self.dir)?, MIN_FREE)? {
+            return Err(StoreError::Full);
+        }
+        let mut state = self.alone()?;
+        let (cause, acknowledged) = match &*state {
+            State::Open(running) => (running.engine.latched().unwrap_or(Latch::Io), running.engine.acknowledged()),
+            State::Down { cause, acknowledged } => (*cause, acknowledged.clone()),
+        };
+        // Closes the old engine before the new one is opened.
+        *state = State::Down { cause, acknowledged: acknowledged.clone() };
+        match resume_after(&self.dir, self.options, &self.seal, &acknowledged) {
+            Ok(running) => {
+                *state = State::Open(Arc::new(running));
+                Ok(())
+            }
+            Err(error) => {
+                *state = State::Down { cause: error.latch(), acknowledged };
+                Err(error)
+            }
+        }
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
-        let db = self.engine.db()?;
+        let running = self.running()?;
+        let db = running.engine.db()?;
         contained("measuring", || db.size_on_disk())?.map_err(from_sled)
     }
 }

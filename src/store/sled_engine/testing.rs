@@ -40,7 +40,7 @@ pub(crate) fn tamper(dir: &Path, tampering: Tampering) {
 
 /// Breaks the next commit.
 pub(super) fn break_next_commit(store: &SledStore, fault: Fault) {
-    *store.engine.fault.lock() = Some(fault);
+    *store.running().unwrap().engine.fault.lock() = Some(fault);
 }
 
 /// Lets the next commit's sync find the disk full.

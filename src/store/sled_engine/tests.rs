@@ -14,7 +14,7 @@ use super::engine::Fault;
 use super::testing::{break_next_commit, open_bare};
 use super::{SledOptions, SledStore};
 use crate::store::test_support::TestSeal;
-use crate::store::{Batch, HeadSeal, Health, Store, StoreError, Table};
+use crate::store::{Batch, HeadSeal, Health, Latch, Store, StoreError, Table};
 
 fn seal() -> Box<dyn HeadSeal> {
     Box::new(TestSeal([7; 32]))
@@ -335,8 +335,10 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_it_is_reopened() {
         let pending: Vec<_> = (0..20_u8).map(|key| store.submit(put(Table::Vault, &[key], b"unsure"))).collect();
         let errors: Vec<_> = pending.into_iter().map(|each| each.wait().unwrap_err()).collect();
         assert!(if full { matches!(errors[0], StoreError::Full) } else { matches!(errors[0], StoreError::Io { .. }) });
-        assert_eq!(store.health(), Health::Latched);
-        assert!(matches!(store.submit(put(Table::Vault, b"b", b"")).wait(), Err(StoreError::ReadOnly)));
+        let latch = if full { Latch::Full } else { Latch::Io };
+        assert_eq!(store.health(), Health::Latched(latch));
+        let refused = store.submit(put(Table::Vault, b"b", b"")).wait();
+        assert!(matches!(refused, Err(StoreError::ReadOnly { cause }) if cause == latch));
         assert_eq!(store.get(Table::Vault, b"a").unwrap().unwrap(), b"one");
         drop(store);
         let store = try_open(&path).unwrap();
@@ -365,8 +367,11 @@ fn a_panic_of_sleds_while_committing_is_damage_and_latches() {
     store.submit(put(Table::Vault, b"a", b"one")).wait().unwrap();
     break_next_commit(&store, Fault::ApplyPanics);
     assert!(matches!(store.submit(put(Table::Vault, b"a", b"two")).wait(), Err(StoreError::Damaged { .. })));
-    assert_eq!(store.health(), Health::Latched);
-    assert!(matches!(store.submit(put(Table::Vault, b"a", b"two")).wait(), Err(StoreError::ReadOnly)));
+    assert_eq!(store.health(), Health::Latched(Latch::Damaged));
+    let refused = store.submit(put(Table::Vault, b"a", b"two")).wait();
+    assert!(matches!(refused, Err(StoreError::ReadOnly { cause: Latch::Damaged })));
+    assert!(matches!(store.reopen(), Err(StoreError::Damaged { .. })), "half a batch is never flushed");
+    assert_eq!(store.get(Table::Vault, b"a").unwrap().unwrap(), b"one", "it is read on");
     assert_eq!(store.get(Table::Vault, b"a").unwrap().unwrap(), b"one");
 }
 
@@ -435,4 +440,66 @@ fn a_load_in_pieces_counts_what_changes_before_and_behind_it() {
         }
     });
     assert!(intact(&store) && store.head().generation > generation);
+}
+
+/// After a failed write the store is opened anew in place: what was acknowledged is there, what was in doubt is whole or
+/// missing, readers go on meanwhile, and nothing is lost by doing it again and again.
+#[test]
+fn a_latched_store_is_reopened_in_place() {
+    let (_dir, path) = place();
+    let store = create(&path);
+    for round in 0..4_u8 {
+        let acknowledged = [round, 1];
+        store.submit(put(Table::Vault, &acknowledged, b"acknowledged")).wait().unwrap();
+        break_next_commit(&store, Fault::SyncFails(if round % 2 == 0 { Errno::IO } else { Errno::NOSPC }));
+        let mut doubtful = put(Table::Vault, &[round, 2], b"in doubt");
+        doubtful.put(Table::Metadata, vec![round, 3], b"in doubt".to_vec());
+        store.submit(doubtful).wait().unwrap_err();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        assert_eq!(store.get(Table::Vault, &acknowledged).unwrap().unwrap(), b"acknowledged");
+                    }
+                });
+            }
+            let reopened = store.reopen();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            reopened.unwrap();
+        });
+        assert_eq!(store.health(), Health::Writable);
+        assert!(intact(&store));
+        let first = store.get(Table::Vault, &[round, 2]).unwrap();
+        assert_eq!(first, store.get(Table::Metadata, &[round, 3]).unwrap(), "whole or missing");
+    }
+    store.submit(put(Table::Vault, b"more", b"")).wait().unwrap();
+    drop(store);
+    let store = try_open(&path).unwrap();
+    for round in 0..4_u8 {
+        assert!(store.get(Table::Vault, &[round, 1]).unwrap().is_some());
+    }
+    assert!(intact(&store));
+}
+
+/// "re-verifying head and index against what was acknowledged"
+#[test]
+fn a_reopening_that_finds_less_than_was_acknowledged_is_damage() {
+    let (dir, path) = place();
+    let store = create(&path);
+    store.submit(put(Table::Vault, b"a", b"one")).wait().unwrap();
+    let older = dir.path().join("older");
+    copy(&path, &older);
+    store.submit(put(Table::Vault, b"a", b"two")).wait().unwrap();
+    break_next_commit(&store, Fault::SyncFails(Errno::IO));
+    store.submit(put(Table::Vault, b"a", b"three")).wait().unwrap_err();
+    // Both heads went back together, as on a disk that kept nothing of the last commits.
+    for name in ["db", "head"] {
+        fs::copy(older.join(name), path.join(name)).unwrap();
+    }
+    let error = store.reopen().unwrap_err();
+    assert!(matches!(&error, StoreError::Damaged { message } if message.contains("lost")), "{error}");
+    assert_eq!(store.health(), Health::Latched(Latch::Damaged));
+    assert!(matches!(store.submit(put(Table::Vault, b"b", b"")).wait(), Err(StoreError::ReadOnly { .. })));
+    assert!(store.get(Table::Vault, b"a").is_err(), "an older state is not served as the present one");
 }

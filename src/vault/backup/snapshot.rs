@@ -46,7 +46,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::ReadOnly`] where the vault is damaged: a backup that lacks secrets would pass for a whole one.
     pub async fn snapshot(self: &Arc<Self>, by: &Principal, aside: &Path) -> Result<Snapshot, VaultError> {
-        if !self.damage.problems.is_empty() {
+        if !self.damage.read().problems.is_empty() {
             return Err(VaultError::ReadOnly { verb: "back up".to_owned() });
         }
         // Between a rotation that was answered and one that was not there is no third state.
