@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use parking_lot::{Mutex, MutexGuard};
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::{Advice, FlockOperation, Mode};
 use rustix::process::umask;
 
 use crate::store::StoreError;
@@ -74,6 +74,32 @@ pub(super) fn require(dir: &Path) -> Result<(), StoreError> {
                 return Err(StoreError::damaged(format!("its file {name} is missing")));
             }
             Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that what is read from here on is what is on the disk.
+///
+/// After a sync that failed, the kernel keeps pages that it never wrote and takes them for clean: a store that is opened
+/// upon them would acknowledge commits behind a gap, and lose them with the next power cut. So they are dropped, and the
+/// log ends where it ends on the disk.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn forget_unwritten(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !path.is_file() {
+            continue;
+        }
+        let file = File::open(path)?;
+        if let Err(error) = file.sync_data() {
+            tracing::warn!(%error, "the disk did not take what was written before; what it holds is read again");
+        }
+        // Not every file system can, and then nothing changes.
+        if let Err(error) = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed) {
+            tracing::debug!(%error, "pages of the store could not be dropped");
         }
     }
     Ok(())

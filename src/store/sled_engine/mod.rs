@@ -81,6 +81,7 @@ impl SledStore {
         let _private = PrivateUmask::set();
         files::require(dir)?;
         reserve::use_if_needed(dir)?;
+        files::forget_unwritten(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
         let engine = Engine::resume(db, dir, seal)?;
         reserve::fill(dir);
