@@ -112,14 +112,14 @@ fn what_a_failed_sync_left_in_memory_is_not_built_upon() {
         assert!(log.contains("a write failed: the store is read-only"), "{log}");
         machine.disk.mend();
         if round % 2 == 0 {
-            machine.stop()
+            machine.stop();
         } else {
-            machine.kill()
+            machine.kill();
         }
         machine.must_start();
         load.compare(machine.daemon(), &machine.vault);
         let (daemon, disk) = (machine.daemon(), &machine.disk);
-        load.write_until(&daemon.unix(), &machine.vault, &mut numbers, 300, || disk.cut_power());
+        assert!(load.write_until(&daemon.unix(), &machine.vault, &mut numbers, 300, || disk.cut_power()));
         machine.kill();
         machine.disk.restore_power();
         machine.must_start();
