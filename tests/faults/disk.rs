@@ -66,6 +66,10 @@ impl Disk {
     ///
     /// That is data: the journal is gone round once before, so that what the file system keeps for itself has its place.
     pub fn fail_where_unwritten(&self) {
+        // A loop device takes a write for done that was done in part, so each is of one page: done or not.
+        let device = run("losetup", &["-n", "-O", "NAME", "-j", path(&self.image)]);
+        let name = Path::new(device.trim()).file_name().unwrap();
+        fs::write(Path::new("/sys/block").join(name).join("queue/max_sectors_kb"), "4").unwrap();
         let turn = self.root.join("turn");
         for _ in 0..1500 {
             let file = fs::File::create(&turn).unwrap();
@@ -127,7 +131,8 @@ fn path(path: &Path) -> &str {
 }
 
 #[track_caller]
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = cli::run(Command::new(program).args(arguments), b"");
     assert_eq!(output.code, 0, "{program} {arguments:?}: {output:?}");
+    output.stdout
 }
