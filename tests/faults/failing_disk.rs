@@ -4,9 +4,12 @@ use std::thread;
 
 use serde_json::json;
 
+use crate::disk;
 use crate::harness::api::secret;
 use crate::harness::{Answer, Api, Transport};
-use crate::needs;
+use crate::load::Load;
+use crate::machine::Machine;
+use crate::needs::{self, Numbers};
 use crate::strace::Fault;
 
 /// Writers that are in flight when the disk fails.
@@ -89,6 +92,41 @@ fn latches(fault: &str) {
     let api = api.restart();
     assert_eq!(api.value("BEFORE"), "2");
     api.stop();
+}
+
+/// "an fsync that failed is never taken as having worked": after it the kernel takes pages for written that are not, so
+/// that a daemon which reads them again from memory would build on what a power cut takes away.
+#[test]
+fn what_a_failed_sync_left_in_memory_is_not_built_upon() {
+    if !needs::met(&disk::PROGRAMS) {
+        return;
+    }
+    let mut numbers = Numbers::new();
+    let mut load = Load::new(16);
+    let mut machine = Machine::new(120);
+    for round in 0..4 {
+        machine.must_start();
+        machine.disk.fail_where_unwritten();
+        load.write_until_failing(&machine.daemon().unix(), &machine.vault, &mut numbers);
+        let log = machine.daemon().log();
+        assert!(log.contains("a write failed: the store is read-only"), "{log}");
+        machine.disk.mend();
+        if round % 2 == 0 {
+            machine.stop();
+        } else {
+            machine.kill();
+        }
+        machine.must_start();
+        load.compare(machine.daemon(), &machine.vault);
+        let (daemon, disk) = (machine.daemon(), &machine.disk);
+        assert!(load.write_until(&daemon.unix(), &machine.vault, &mut numbers, 300, || disk.cut_power()));
+        machine.kill();
+        machine.disk.restore_power();
+        machine.must_start();
+        load.compare(machine.daemon(), &machine.vault);
+        machine.kill();
+    }
+    load.figures.conclude("starts after a medium that failed and was mended");
 }
 
 /// What a person sees.

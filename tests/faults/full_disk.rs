@@ -25,7 +25,7 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     let mut machine = Machine::new(160);
     machine.must_start();
     let ballast = [machine.disk.root().join("ballast"), machine.disk.root().join("more")];
-    take_space(&ballast[0], 88 * 1024 * 1024);
+    take_space(&ballast[0], 56 * 1024 * 1024);
     let mut count = 0;
     while put(&machine, count).status == 201 {
         count += 1;
