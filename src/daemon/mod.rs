@@ -142,10 +142,12 @@ async fn sweep(vault: Arc<Vault>) {
 /// Makes the vault writable again after a failed write, when the disk works again.
 async fn recover(vault: Arc<Vault>) {
     let mut interval = tokio::time::interval(RECOVERY);
-    let mut last = String::new();
+    let (mut last, mut noticed) = (String::new(), false);
     loop {
         interval.tick().await;
-        if !vault.needs_reopening() {
+        // Not at once: whoever looks at the daemon should see that something failed, and a disk comes back slowly.
+        let before = std::mem::replace(&mut noticed, vault.needs_reopening());
+        if !(before && noticed) {
             continue;
         }
         let reopening = Arc::clone(&vault);

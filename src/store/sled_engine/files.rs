@@ -4,8 +4,8 @@
 //! anew when it is missing is asked for before sled is.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt as _};
 use std::path::Path;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -117,8 +117,8 @@ pub(super) fn has_room(file: &File, bytes: u64) -> Result<bool, StoreError> {
 /// [`StoreError::Full`] and [`StoreError::Io`] when not.
 pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {
     // A file without a name: a process that is killed leaves nothing behind.
-    let mut file = tempfile::tempfile_in(dir)?;
-    file.write_all(&[0; 4096])?;
+    let file = tempfile::tempfile_in(dir)?;
+    file.write_all_at(&[0; 8 * 1024], 0)?;
     file.sync_data()?;
     Ok(())
 }

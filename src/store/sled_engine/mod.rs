@@ -10,6 +10,7 @@ mod files;
 mod group;
 mod head_copy;
 mod panics;
+mod reserve;
 mod scans;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -98,7 +99,9 @@ impl SledStore {
         files::create_directory(dir)?;
         let db = open_sled(dir, options.cache_capacity)?;
         let seal = Arc::from(seal);
-        let running = Running::start(Engine::create(db, dir, Arc::clone(&seal))?)?;
+        let engine = Engine::create(db, dir, Arc::clone(&seal))?;
+        reserve::fill(dir);
+        let running = Running::start(engine)?;
         Ok(Self { dir: dir.to_owned(), options, seal, state: RwLock::new(State::Open(Arc::new(running))) })
     }
 
@@ -154,8 +157,11 @@ impl SledStore {
 /// Opens sled in the directory of a store.
 fn resume(dir: &Path, options: SledOptions, seal: &Arc<dyn HeadSeal>) -> Result<Engine, StoreError> {
     files::require(dir)?;
+    reserve::use_if_needed(dir)?;
     let db = open_sled(dir, options.cache_capacity)?;
-    Engine::resume(db, dir, Arc::clone(seal))
+    let engine = Engine::resume(db, dir, Arc::clone(seal))?;
+    reserve::fill(dir);
+    Ok(engine)
 }
 
 /// Opens it after a failed write: from the disk, and only with all that was acknowledged.

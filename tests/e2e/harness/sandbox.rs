@@ -113,18 +113,29 @@ impl Vault {
 
     /// Creates it with `hushd init` and more arguments.
     pub fn init_with(arguments: &[&str]) -> Self {
-        let vault = Self { sandbox: Sandbox::new(), jwt_secret: random_hex(), api_key: format!("ik_{}", random_hex()) };
+        let vault = Self::unborn(Sandbox::new());
         let output = vault.try_init(arguments);
         assert_eq!(output.code, 0, "hushd init failed: {output:?}");
         vault
     }
 
-    fn try_init(&self, arguments: &[&str]) -> Output {
+    /// Directories and keys for a vault that is not there yet.
+    pub fn unborn(sandbox: Sandbox) -> Self {
+        Self { sandbox, jwt_secret: random_hex(), api_key: format!("ik_{}", random_hex()) }
+    }
+
+    /// Runs `hushd init` with more arguments.
+    pub fn try_init(&self, arguments: &[&str]) -> Output {
+        cli::run(&mut self.init_command(arguments), b"")
+    }
+
+    /// The command that [`Vault::try_init`] runs.
+    pub fn init_command(&self, arguments: &[&str]) -> Command {
         let jwt_secret = self.sandbox.key_file("jwt-secret", &self.jwt_secret);
         let api_key = self.sandbox.key_file("api-key", &self.api_key);
         let mut command = self.sandbox.hushd(&["init"]);
         command.arg("--jwt-secret-file").arg(jwt_secret).arg("--api-key-file").arg(api_key).args(arguments);
-        cli::run(&mut command, b"")
+        command
     }
 
     /// An administrator's token, as other software that has the signing secret would make it.

@@ -1,0 +1,114 @@
+//! A disk that fails: system calls on the files of the store answer an error, once or for good.
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::harness::api::secret;
+use crate::harness::{Answer, Api, Transport};
+use crate::needs;
+use crate::strace::Fault;
+
+/// Writers that are in flight when the disk fails.
+const WRITERS: usize = 16;
+
+/// "EIO from fsync …: the write in flight is answered as failed, the engine latches, `ready` turns 503, the log says why".
+#[test]
+fn a_sync_that_fails_for_good_makes_the_store_read_only() {
+    latches("fdatasync:error=EIO");
+}
+
+/// "an fsync that failed is never taken as having worked by trying again": the next one would.
+#[test]
+fn a_sync_that_fails_once_is_not_tried_again() {
+    latches("fdatasync:error=EIO:when=1");
+}
+
+#[test]
+fn a_write_that_fails_for_good_makes_the_store_read_only() {
+    latches("pwrite64:error=EIO");
+}
+
+#[test]
+fn a_write_that_fails_once_is_not_tried_again() {
+    latches("pwrite64:error=EIO:when=1");
+}
+
+#[test]
+fn a_flush_that_fails_once_is_not_tried_again() {
+    latches("sync_file_range:error=EIO:when=1");
+}
+
+fn latches(fault: &str) {
+    if !needs::met(&["strace"]) {
+        return;
+    }
+    let api = Api::start(Transport::Unix);
+    api.create("BEFORE", "1");
+    let failing = Fault::inject(api.daemon().pid(), fault);
+    let answers: Vec<_> = thread::scope(|scope| {
+        let write = |number: usize| {
+            let api = &api;
+            move || api.post("/api/secrets", json!({"key": format!("KEY_{number}"), "value": "1"}))
+        };
+        let writers: Vec<_> = (0..WRITERS).map(|number| scope.spawn(write(number))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    for (number, answer) in answers.into_iter().enumerate() {
+        is_failed(answer, &format!("Failed to create secret: KEY_{number}"));
+    }
+    // Nor is any other write tried, for as long as nothing was reopened.
+    is_failed(api.put(&secret("BEFORE"), json!({"value": "2"})), "Failed to update secret: BEFORE");
+    is_failed(api.delete(&secret("BEFORE")), "Failed to delete secret: BEFORE");
+    is_failed(api.post("/api/secrets/api-key/rotate", json!({})), "Failed to rotate the API key");
+    api.get("/api/ready").fails(503, "INTERNAL_ERROR", "The vault is not ready: it takes no writes");
+    let status = api.get("/api/status").is(200).json();
+    let problem = "a write failed because the disk failed; the vault is read-only until writing works again";
+    assert_eq!((&status["writable"], &status["problems"]), (&json!(false), &json!([problem])));
+    let log = api.daemon().log();
+    let reason = "a write failed: the store is read-only until it has been reopened";
+    assert!(log.contains(reason) && log.contains("Input/output error"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    // Reads go on.
+    assert_eq!(api.value("BEFORE"), "1");
+    api.get("/api/secrets").is(200);
+
+    // The disk is well again, and the daemon notices by itself.
+    drop(failing);
+    becomes_ready(&api);
+    let log = api.daemon().log();
+    assert!(log.contains("the store was reopened and takes writes again"), "{log}");
+    let status = api.get("/api/status").is(200).json();
+    assert_eq!((&status["writable"], &status["problems"]), (&json!(true), &json!([])));
+    assert_eq!(api.value("BEFORE"), "1");
+    for number in 0..WRITERS {
+        let key = format!("KEY_{number}");
+        let answer = api.get(&secret(&key));
+        assert!(answer.status == 404 || answer.json()["value"] == "1", "whole or missing: {answer:?}");
+    }
+    api.put(&secret("BEFORE"), json!({"value": "2"})).is(200);
+    let api = api.restart();
+    assert_eq!(api.value("BEFORE"), "2");
+    api.stop();
+}
+
+/// Waits until the daemon, which is not restarted, takes writes again.
+#[track_caller]
+fn becomes_ready(api: &Api) {
+    let started = std::time::Instant::now();
+    while api.get("/api/ready").status != 200 {
+        assert!(started.elapsed() < std::time::Duration::from_mins(1), "it does not recover: {}", api.daemon().log());
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// What a person sees.
+#[track_caller]
+fn is_failed(answer: Answer, message: &str) {
+    let id = answer.header("x-request-id").unwrap().to_owned();
+    let answer = answer.fails(500, "INTERNAL_ERROR", message);
+    let expected = format!(
+        "See the daemon's log and the state of the disk; the daemon tries by itself whether it works again (request {id})"
+    );
+    assert_eq!(answer.json()["nextActions"], json!(expected), "{answer:?}");
+}
