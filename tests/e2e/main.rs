@@ -18,6 +18,8 @@ mod check;
 mod cli;
 mod concurrency;
 mod contract;
+mod damage;
 mod durability;
+mod formats;
 mod layers;
 mod process;
