@@ -6,6 +6,7 @@
 mod anon_key;
 mod api_key;
 mod check;
+mod compact;
 mod completions;
 mod config;
 mod delete;
@@ -84,6 +85,7 @@ enum Verb {
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
     Check(check::CheckArgs),
+    Compact(compact::CompactArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -120,6 +122,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
         Verb::Check(args) => check::run(args, globals),
+        Verb::Compact(args) => compact::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

@@ -16,6 +16,7 @@ mod auth;
 mod bad_input;
 mod check;
 mod cli;
+mod compact;
 mod concurrency;
 mod contract;
 mod damage;

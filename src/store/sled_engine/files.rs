@@ -94,6 +94,17 @@ pub(super) fn sync_created(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Makes all files in `dir`, and their names, survive a power cut.
+///
+/// # Errors
+/// [`StoreError::Io`], [`StoreError::Full`].
+pub(super) fn sync_all_in(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    sync_directory(dir)
+}
+
 /// Makes the names in a directory survive a power cut.
 ///
 /// # Errors
