@@ -7,6 +7,7 @@ mod anon_key;
 mod api_key;
 mod backup;
 mod check;
+mod compact;
 mod completions;
 mod config;
 mod delete;
@@ -89,6 +90,7 @@ enum Verb {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
+    Compact(compact::CompactArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -127,6 +129,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Backup(args) => backup::run(args, globals),
         Verb::Restore(args) => restore::run(args, globals),
         Verb::Check(args) => check::run(args, globals),
+        Verb::Compact(args) => compact::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

@@ -34,12 +34,14 @@ use crate::daemon::listeners::Bound;
 use crate::daemon::snapshots::Snapshots;
 use crate::http::{Checker, Options, State};
 use crate::paths::read_private;
-use crate::store::{SledOptions, SledStore};
+use crate::store::{Compacted, SledOptions, SledStore};
 use crate::vault::{Limits, Vault};
 
 /// How often the last uses of secrets are stored.
 const SWEEP: Duration = Duration::from_mins(1);
 
+/// Bytes below which a store is not rewritten at the start, whatever is waste in it.
+const WORTH_COMPACTING: u64 = 64 * 1024 * 1024;
 /// How often it is tried whether writing works again after it failed.
 const RECOVERY: Duration = Duration::from_secs(2);
 
@@ -78,18 +80,72 @@ fn open_directory(path: &Path) -> Result<VaultDirectory, DaemonError> {
     }
 }
 
+/// Gives back the space that deleted secrets left in a vault that nobody serves.
+///
+/// # Errors
+/// Whatever keeps it from being opened or written; then it is as it was.
+pub fn compact(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<Compacted, DaemonError> {
+    hardening::private_umask();
+    hardening::harden();
+    let directory = open_directory(&config.vault.data_dir)?;
+    let (keyring, _) = open_keyring(config, &directory, ask)?;
+    compact_store(config, &directory, &keyring)
+}
+
+fn compact_store(
+    config: &Config,
+    directory: &VaultDirectory,
+    keyring: &Arc<Keyring>,
+) -> Result<Compacted, DaemonError> {
+    let options = SledOptions { cache_capacity: config.store.cache_capacity };
+    SledStore::compact(&directory.store(), options, keyring.head_seal())
+        .map_err(|source| DaemonError::Store { path: directory.store(), source })
+}
+
+/// Opens the vault, and first rewrites its store where more than half of it is waste. That it could not be rewritten keeps
+/// nothing from being served.
+fn open_compact(
+    config: &Config,
+    directory: &VaultDirectory,
+    keyring: &Arc<Keyring>,
+) -> Result<Arc<Vault>, DaemonError> {
+    let leftover = SledStore::remove_leftover(&directory.store());
+    if let Err(error) = leftover {
+        tracing::warn!(%error, "what an interrupted compaction left could not be removed");
+    }
+    let vault = open_store(config, directory, Arc::clone(keyring))?;
+    let size = vault.size_on_disk().unwrap_or(0);
+    if size < WORTH_COMPACTING || vault.live_bytes().saturating_mul(2) > size || !vault.is_writable() {
+        return Ok(vault);
+    }
+    drop(vault);
+    match compact_store(config, directory, keyring) {
+        Ok(done) => tracing::info!(before = done.before, after = done.after, "the store was compacted"),
+        Err(error) => tracing::warn!(reason = check::full_text(&error), "the store could not be compacted"),
+    }
+    open_store(config, directory, Arc::clone(keyring))
+}
+
 fn open_vault(
     config: &Config,
     directory: &VaultDirectory,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
 ) -> Result<Opened, DaemonError> {
+    let (keyring, identities) = open_keyring(config, directory, ask)?;
+    let recipients = recipients(&directory.recipients(), &identities);
+    let identities = config.backup.every.is_some().then_some(identities);
+    Ok(Opened { vault: open_compact(config, directory, &keyring)?, recipients, identities })
+}
+
+fn open_keyring(
+    config: &Config,
+    directory: &VaultDirectory,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<(Arc<Keyring>, Identities), DaemonError> {
     let identities = create::read_identities(&config.vault.identity, ask)?;
     let path = directory.keyring();
     let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
-    let keyring = Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?);
-    let recipients = recipients(&directory.recipients(), &identities);
-    let identities = config.backup.every.is_some().then_some(identities);
-    Ok(Opened { vault: open_store(config, directory, keyring)?, recipients, identities })
+    Ok((Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?), identities))
 }
 
 fn open_store(config: &Config, directory: &VaultDirectory, keyring: Arc<Keyring>) -> Result<Arc<Vault>, DaemonError> {
@@ -182,10 +238,12 @@ async fn sweep(vault: Arc<Vault>) {
 /// Makes the vault writable again after a failed write, when the disk works again.
 async fn recover(vault: Arc<Vault>) {
     let mut interval = tokio::time::interval(RECOVERY);
-    let mut last = String::new();
+    let (mut last, mut noticed) = (String::new(), false);
     loop {
         interval.tick().await;
-        if !vault.needs_reopening() {
+        // Not at once: whoever looks at the daemon should see that something failed, and a disk comes back slowly.
+        let before = std::mem::replace(&mut noticed, vault.needs_reopening());
+        if !(before && noticed) {
             continue;
         }
         let reopening = Arc::clone(&vault);

@@ -22,7 +22,7 @@ pub use batch::{Batch, Condition, Expected, Fingerprint, Operation, Pending};
 pub use error::{Latch, StoreError};
 pub use head::{Head, HeadSeal, TableHead};
 pub use memory::MemoryStore;
-pub use sled_engine::{MIN_FREE, SledOptions, SledStore};
+pub use sled_engine::{Compacted, MIN_FREE, SledOptions, SledStore};
 
 use std::ops::ControlFlow;
 

@@ -41,6 +41,9 @@ pub use open::NewVault;
 pub use read::{Environment, NamespaceCount, Overview, Selection};
 pub use write::{Create, Precondition, Update};
 
+/// Bytes of a record beside the value in it, and of its place in the store.
+const RECORD: u64 = 400;
+
 /// What a vault is limited to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -137,6 +140,23 @@ impl Vault {
     /// Whether writes are taken: the store is healthy, and nothing was found damaged.
     pub fn is_writable(&self) -> bool {
         self.damage.read().problems.is_empty() && self.stale.lock().is_none() && self.store.health() == Health::Writable
+    }
+
+    /// About how many bytes the records of all secrets take on disk.
+    pub fn live_bytes(&self) -> u64 {
+        let of = |revision: &record::RevisionRecord| {
+            u64::from(revision.size) + RECORD * u64::from(record::chunks_of(revision.size as usize))
+        };
+        let index = self.index.read();
+        index.entries().map(|entry| RECORD + entry.record.revisions.iter().map(of).sum::<u64>()).sum()
+    }
+
+    /// Bytes that the store takes on disk.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn size_on_disk(&self) -> Result<u64, VaultError> {
+        self.store.size_on_disk().map_err(|source| commit::store("measure the store", source))
     }
 
     /// What is wrong, each in a sentence without names, values or paths.

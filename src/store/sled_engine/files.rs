@@ -4,8 +4,8 @@
 //! anew when it is missing is asked for before sled is.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt as _};
 use std::path::Path;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -120,6 +120,17 @@ pub(super) fn sync_created(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Makes all files in `dir`, and their names, survive a power cut.
+///
+/// # Errors
+/// [`StoreError::Io`], [`StoreError::Full`].
+pub(super) fn sync_all_in(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    sync_directory(dir)
+}
+
 /// Makes the names in a directory survive a power cut.
 ///
 /// # Errors
@@ -143,8 +154,8 @@ pub(super) fn has_room(file: &File, bytes: u64) -> Result<bool, StoreError> {
 /// [`StoreError::Full`] and [`StoreError::Io`] when not.
 pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {
     // A file without a name: a process that is killed leaves nothing behind.
-    let mut file = tempfile::tempfile_in(dir)?;
-    file.write_all(&[0; 4096])?;
+    let file = tempfile::tempfile_in(dir)?;
+    file.write_all_at(&[0; 8 * 1024], 0)?;
     file.sync_data()?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! It encrypts nothing and knows no keys.
 
 mod committer;
+mod compact;
 mod engine;
 mod files;
 mod group;
@@ -17,6 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use compact::Compacted;
 pub use engine::ROOM as MIN_FREE;
 
 use std::fmt;
@@ -96,13 +98,7 @@ impl SledStore {
     /// created until then stays, and does not open.
     pub fn create(dir: &Path, options: SledOptions, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
         let _private = PrivateUmask::set();
-        files::create_directory(dir)?;
-        let db = open_sled(dir, options.cache_capacity)?;
-        let seal = Arc::from(seal);
-        let engine = Engine::create(db, dir, Arc::clone(&seal))?;
-        reserve::fill(dir);
-        let running = Running::start(engine)?;
-        Ok(Self { dir: dir.to_owned(), options, seal, state: RwLock::new(State::Open(Arc::new(running))) })
+        Self::create_shared(dir, options, Arc::from(seal))
     }
 
     /// Opens the store in a directory. As with [`SledStore::create`] the umask is 077 meanwhile.
@@ -115,9 +111,27 @@ impl SledStore {
     /// [`StoreError::Full`], [`StoreError::Io`].
     pub fn open(dir: &Path, options: SledOptions, seal: Box<dyn HeadSeal>) -> Result<Self, StoreError> {
         let _private = PrivateUmask::set();
-        let seal = Arc::from(seal);
-        let running = Running::start(resume(dir, options, &seal)?)?;
-        Ok(Self { dir: dir.to_owned(), options, seal, state: RwLock::new(State::Open(Arc::new(running))) })
+        Self::open_shared(dir, options, Arc::from(seal))
+    }
+
+    /// The same, with a seal that others use too and a umask that is set.
+    fn create_shared(dir: &Path, options: SledOptions, seal: Arc<dyn HeadSeal>) -> Result<Self, StoreError> {
+        files::create_directory(dir)?;
+        let db = open_sled(dir, options.cache_capacity)?;
+        let engine = Engine::create(db, dir, Arc::clone(&seal))?;
+        reserve::fill(dir);
+        Self::start(dir, options, seal, engine)
+    }
+
+    /// The same, with a seal that others use too and a umask that is set.
+    fn open_shared(dir: &Path, options: SledOptions, seal: Arc<dyn HeadSeal>) -> Result<Self, StoreError> {
+        let engine = resume(dir, options, &seal)?;
+        Self::start(dir, options, seal, engine)
+    }
+
+    fn start(dir: &Path, options: SledOptions, seal: Arc<dyn HeadSeal>, engine: Engine) -> Result<Self, StoreError> {
+        let state = RwLock::new(State::Open(Arc::new(Running::start(engine)?)));
+        Ok(Self { dir: dir.to_owned(), options, seal, state })
     }
 
     /// The head of what is visible now.

@@ -64,6 +64,9 @@ pub fn change(sandbox: &Sandbox, key: &[u8], record: Option<&[u8]>) {
 
 /// What sled makes for a test has the test's umask; what it makes for the daemon is private.
 fn make_private(sandbox: &Sandbox) {
+    // A thread of sled's may hold the lock for a moment longer, and the daemon would find the store in use.
+    let log = fs::File::open(sandbox.data().join("db/db")).unwrap();
+    rustix::fs::flock(&log, rustix::fs::FlockOperation::LockExclusive).unwrap();
     for (path, metadata) in files::tree(&sandbox.data().join("db")) {
         if metadata.is_file() {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
