@@ -341,6 +341,29 @@ pub struct StatusResponse {
     pub writable: bool,
     /// What is wrong with the vault, each in a sentence; empty when nothing is.
     pub problems: Vec<String>,
+    /// Automatic snapshots; null where there are none.
+    #[serde(default)]
+    #[schema(required)]
+    pub backup: Option<BackupStatus>,
+}
+
+/// Automatic snapshots in `GET /api/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// How often one is taken.
+    pub every: String,
+    /// The instant that the newest one shows.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub last_at: Option<Timestamp>,
+    /// Whether the last drill passed; null where none was tried since the daemon started and no snapshot is there.
+    #[schema(required)]
+    pub last_drill_passed: Option<bool>,
+    /// How many snapshots there are, each of which passed its drill.
+    pub kept: u64,
+    /// Why the last attempt failed.
+    #[schema(required)]
+    pub problem: Option<String>,
 }
 
 /// How much a finding matters.

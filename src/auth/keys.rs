@@ -103,8 +103,10 @@ impl ApiKey {
 
 /// What is kept of a key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StoredKey {
     kind: KeyKind,
+    #[serde(with = "hex_for_people")]
     digest: [u8; 32],
     created_at: Timestamp,
     /// The end of its grace period; none for the current key.
@@ -161,6 +163,36 @@ impl KeyRing {
             }
         }
         found
+    }
+}
+
+/// A digest as hexadecimal text where the format is one that people read, and as its bytes elsewhere.
+mod hex_for_people {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return digest.serialize(serializer);
+        }
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let text: String = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect();
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 32]>::deserialize(deserializer);
+        }
+        let wrong = || de::Error::custom("expected 64 hexadecimal digits");
+        let text = String::deserialize(deserializer)?;
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        for (index, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(digest)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::crypto::CryptoError;
 use crate::daemon::DaemonError;
 use crate::paths::PathsError;
 use crate::store::StoreError;
+use crate::vault::backup::BackupError;
 
 /// What kind of failure it is; each has one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +148,7 @@ impl From<ClientError> for CliError {
             ClientError::InvalidToken { .. } => {
                 fail(ErrorKind::BadData).hint("it holds one line: a token, or a key that starts with ik_ or anon_")
             }
+            ClientError::Unwritten { source } => fail(kind_of_io(source)),
             ClientError::Setup { .. } => fail(ErrorKind::Other),
         }
     }
@@ -220,6 +222,7 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
             | StoreError::TooLarge { .. }
             | StoreError::Closed => ErrorKind::Other,
         },
+        DaemonError::Backup { source, .. } => kind_of_backup(source),
         DaemonError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ErrorKind::TryAgain,
         DaemonError::Bind { source, .. } | DaemonError::Io { source, .. } => kind_of_io(source),
         DaemonError::Paths(error) => kind_of_path(error),
@@ -228,6 +231,18 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
 }
 
 /// The kind of what the operating system says of a file.
+fn kind_of_backup(error: &BackupError) -> ErrorKind {
+    match error {
+        BackupError::Open { source: CryptoError::NotForIdentity } => ErrorKind::NotPermitted,
+        BackupError::Open { .. } | BackupError::Damaged { .. } | BackupError::Differs { .. } => ErrorKind::BadData,
+        BackupError::UnsupportedFormat { .. } => ErrorKind::Configuration,
+        BackupError::Read { source } | BackupError::Write { source } | BackupError::Keep { source } => {
+            kind_of_io(source)
+        }
+        BackupError::Crypto { .. } | BackupError::Vault(_) => ErrorKind::Other,
+    }
+}
+
 pub(super) fn kind_of_io(error: &io::Error) -> ErrorKind {
     if error.kind() == io::ErrorKind::NotFound {
         ErrorKind::NotFound

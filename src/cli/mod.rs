@@ -5,6 +5,7 @@
 
 mod anon_key;
 mod api_key;
+mod backup;
 mod check;
 mod compact;
 mod completions;
@@ -21,6 +22,8 @@ mod list;
 mod output;
 mod parse;
 mod passphrase;
+mod restore;
+mod restore_keys;
 mod serve;
 mod session;
 mod set;
@@ -84,6 +87,8 @@ enum Verb {
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
     Compact(compact::CompactArgs),
     Config(config::ConfigArgs),
@@ -121,6 +126,8 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Backup(args) => backup::run(args, globals),
+        Verb::Restore(args) => restore::run(args, globals),
         Verb::Check(args) => check::run(args, globals),
         Verb::Compact(args) => compact::run(args, globals),
         Verb::Config(args) => config::run(args, globals),

@@ -116,6 +116,14 @@ impl Output {
         }
     }
 
+    /// Shows how far long work is, on a terminal only; each text takes the place of the one before, and an empty one clears it.
+    pub fn progress(&self, text: impl fmt::Display) {
+        if self.verbosity != Verbosity::Quiet && !self.json && io::stderr().is_terminal() {
+            let mut stderr = io::stderr().lock();
+            drop(write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()));
+        }
+    }
+
     /// Says how it is done; only with `-v`.
     pub fn detail(&self, text: impl fmt::Display) {
         if self.verbosity == Verbosity::Verbose {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+pub use crate::config::duration;
 use crate::model::{InvalidNamespace, Key, Namespace};
 
 /// From when on a secret can no longer be read.
@@ -42,35 +43,6 @@ impl FromStr for Expiry {
         }
         let expected = "expected a duration such as 30d, a time such as 2026-07-15T12:00:00Z, or never";
         duration(text).map(Self::In).map_err(|_| expected.to_owned())
-    }
-}
-
-/// Longest duration: a hundred years.
-const LONGEST: u64 = 100 * 365 * 86_400;
-
-/// Reads `90s`, `15m`, `12h`, `30d`, `1w` or several of them, as in `1h30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a duration such as 90m, 12h, 30d or 1w".to_owned();
-    let mut seconds: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0).ok_or_else(wrong)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit = match rest[digits..].chars().next() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3600,
-            Some('d') => 86_400,
-            Some('w') => 7 * 86_400,
-            _ => return Err(wrong()),
-        };
-        seconds = number.checked_mul(unit).and_then(|part| seconds.checked_add(part)).ok_or_else(wrong)?;
-        rest = &rest[digits + 1..];
-    }
-    match seconds {
-        0 => Err(wrong()),
-        1..=LONGEST => Ok(Duration::from_secs(seconds)),
-        _ => Err("longer than a hundred years".to_owned()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::api::{HealthResponse, StatusResponse};
+use crate::api::{BackupStatus, HealthResponse, StatusResponse};
 use crate::cli::{CliError, ErrorKind, Globals, Session, Style, parse};
 use crate::client::ClientError;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
@@ -17,8 +17,9 @@ The exit code tells: 0 all is well, 1 the vault has a problem, 69 the daemon is 
 vault is sealed.
 
 With --json: {\"status\": \"ok\"|\"sealed\"|\"unreachable\", \"version\", \"address\", \"vaultId\",
-\"dataDirectory\", \"listeners\", \"active\", \"total\", \"nextExpiry\", \"writable\", \"problems\"}. Who is no
-administrator, or asks while it is sealed, gets the first three.";
+\"dataDirectory\", \"listeners\", \"active\", \"total\", \"nextExpiry\", \"writable\", \"problems\",
+\"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"}}. Who
+is no administrator, or asks while it is sealed, gets the first three.";
 
 /// Asks the daemon, and prints what it says.
 ///
@@ -73,6 +74,10 @@ fn verdict(health: &HealthResponse, details: Option<&StatusResponse>) -> Result<
         Some(details) if !details.writable || !details.problems.is_empty() => {
             Err(CliError::new(ErrorKind::Other, "the vault has a problem").hint("the daemon's log tells more"))
         }
+        Some(StatusResponse { backup: Some(BackupStatus { problem: Some(_), .. }), .. }) => {
+            let error = CliError::new(ErrorKind::Other, "no snapshot of the vault could be taken");
+            Err(error.hint("the daemon's log tells more; take a backup: hushd backup -o FILE"))
+        }
         _ => Ok(()),
     }
 }
@@ -108,6 +113,17 @@ fn rows(
     if !details.writable {
         rows.push(("writes", "refused".to_owned(), Style::Warning));
     }
+    if let Some(backup) = &details.backup {
+        let last = backup.last_at.map_or("none yet".to_owned(), |at| format!("{} ({at})", parse::distance(now, at)));
+        rows.push(("snapshot", format!("{last}, every {}, {} kept", backup.every, backup.kept), Style::Plain));
+        let drill = match backup.last_drill_passed {
+            Some(true) => ("passed", Style::Plain),
+            Some(false) => ("failed", Style::Warning),
+            None => ("none yet", Style::Plain),
+        };
+        rows.push(("last drill", drill.0.to_owned(), drill.1));
+        rows.extend(backup.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    }
     rows.extend(details.problems.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
     rows
 }
@@ -134,6 +150,7 @@ mod tests {
             next_expiry: Some(Timestamp::from_millis(3 * 86_400_000)),
             writable: true,
             problems: Vec::new(),
+            backup: None,
         }
     }
 
@@ -157,6 +174,7 @@ mod tests {
             [
                 "active",
                 "address",
+                "backup",
                 "dataDirectory",
                 "listeners",
                 "nextExpiry",

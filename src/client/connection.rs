@@ -7,9 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH, USER_AGENT};
+use hyper::http::response::Parts;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,6 +81,42 @@ impl Connection {
 
     /// Sends one request and waits for its whole answer.
     pub async fn send(&mut self, method: Method, target: &str, extras: Extras) -> Result<Answer, ClientError> {
+        let request = self.request(method, target, extras)?;
+        match timeout(self.limit, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(timed_out(&self.address, self.limit)),
+        }
+    }
+
+    /// Sends one request and hands its answer on piece by piece; an answer that is a refusal is given instead. The time
+    /// limit holds for the answer's head and for each piece.
+    pub async fn stream(
+        &mut self,
+        target: &str,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Option<Answer>, ClientError> {
+        let request = self.request(Method::GET, target, Extras::default())?;
+        let limit = self.limit;
+        let late = |address: &ClientAddress| timed_out(address, limit);
+        let head = timeout(limit, self.sender.send_request(request)).await.map_err(|_| late(&self.address))?;
+        let (head, mut body) = head.map_err(|error| self.broken(error))?.into_parts();
+        if !head.status.is_success() {
+            return timeout(limit, self.collect(&head, body)).await.map_err(|_| late(&self.address))?.map(Some);
+        }
+        while let Some(frame) = timeout(limit, body.frame()).await.map_err(|_| late(&self.address))? {
+            if let Ok(data) = frame.map_err(|error| self.broken(error))?.into_data() {
+                sink(&data).map_err(|source| ClientError::Unwritten { source })?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// What to say of an answer that is not the API's.
+    pub fn bad_answer(&self, reason: String) -> ClientError {
+        ClientError::BadAnswer { address: self.address.clone(), reason }
+    }
+
+    fn request(&self, method: Method, target: &str, extras: Extras) -> Result<Request<Full<Bytes>>, ClientError> {
         let mut request = Request::builder()
             .method(method)
             .uri(target)
@@ -98,35 +135,31 @@ impl Connection {
             }
             None => Bytes::new(),
         };
-        let request = request.body(Full::new(body)).map_err(|error| self.bad_answer(error.to_string()))?;
-        match timeout(self.limit, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(timed_out(&self.address, self.limit)),
+        request.body(Full::new(body)).map_err(|error| self.bad_answer(error.to_string()))
+    }
+
+    fn broken(&self, source: hyper::Error) -> ClientError {
+        let address = self.address.clone();
+        if source.is_parse() {
+            ClientError::BadAnswer { address, reason: "it does not speak HTTP".to_owned() }
+        } else {
+            ClientError::Broken { address, source }
         }
     }
 
-    /// What to say of an answer that is not the API's.
-    pub fn bad_answer(&self, reason: String) -> ClientError {
-        ClientError::BadAnswer { address: self.address.clone(), reason }
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+        let (head, body) = self.sender.send_request(request).await.map_err(|error| self.broken(error))?.into_parts();
+        self.collect(&head, body).await
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let broken = |source: hyper::Error| {
-            let address = self.address.clone();
-            if source.is_parse() {
-                ClientError::BadAnswer { address, reason: "it does not speak HTTP".to_owned() }
-            } else {
-                ClientError::Broken { address, source }
-            }
-        };
-        let (head, body) = self.sender.send_request(request).await.map_err(broken)?.into_parts();
+    async fn collect(&self, head: &Parts, body: Incoming) -> Result<Answer, ClientError> {
         let revision = head.headers.get(ETAG).and_then(|tag| tag.to_str().ok()?.trim_matches('"').parse().ok());
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(ANSWER_LIMIT);
         let mut collected = Zeroizing::new(Vec::with_capacity(expected));
         let mut body = Limited::new(body, ANSWER_LIMIT);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(source) => broken(*source),
+                Ok(source) => self.broken(*source),
                 Err(_) => self.bad_answer("the answer is too long".to_owned()),
             })?;
             if let Ok(data) = frame.into_data() {

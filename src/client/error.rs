@@ -71,6 +71,12 @@ pub enum ClientError {
         /// What is wrong with the answer; none of its contents.
         reason: String,
     },
+    /// What was received could not be written.
+    #[error("what was received cannot be written")]
+    Unwritten {
+        /// Why.
+        source: io::Error,
+    },
     /// The file with the credential cannot be used.
     #[error("cannot use the token file")]
     TokenFile {

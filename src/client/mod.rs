@@ -12,6 +12,7 @@ pub use error::ClientError;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
@@ -21,11 +22,11 @@ use crate::api::{
     CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
     HealthResponse, ListRevisionsResponse, ListSecretsResponse, RollbackRequest, RollbackResponse,
     RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse,
-    UpdateSecretRequest,
+    UpdateSecretRequest, VerifyRequest, VerifyResponse,
 };
 use crate::client::connection::{Answer, Connection, Extras};
 use crate::config::{ClientAddress, TokenSource};
-use crate::model::{Key, Namespace};
+use crate::model::{Key, Namespace, SecretValue};
 
 /// How long a request may take before the daemon counts as unreachable.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -136,7 +137,7 @@ impl Client {
         namespace: &Namespace,
         request: &CreateSecretRequest,
     ) -> Result<Revised<CreateSecretResponse>, ClientError> {
-        let room = request.value.as_ref().map_or(0, crate::model::SecretValue::len);
+        let room = request.value.as_ref().map_or(0, SecretValue::len);
         self.call(Method::POST, &format!("/api/secrets?namespace={namespace}"), self.json(request, room)?)
     }
 
@@ -152,7 +153,7 @@ impl Client {
         request: &UpdateSecretRequest,
         if_revision: Option<u64>,
     ) -> Result<Revised<SuccessResponse>, ClientError> {
-        let room = request.value.as_ref().map_or(0, crate::model::SecretValue::len);
+        let room = request.value.as_ref().map_or(0, SecretValue::len);
         let extras = Extras { if_revision, ..self.json(request, room)? };
         self.call(Method::PUT, &secret(namespace, key, ""), extras)
     }
@@ -195,6 +196,22 @@ impl Client {
         self.post(&secret(namespace, key, "/rollback"), &RollbackRequest { revision })
     }
 
+    /// `POST /api/secrets/{key}/verify`: whether the secret has this value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn verify_secret(
+        &mut self,
+        namespace: &Namespace,
+        key: &Key,
+        value: SecretValue,
+    ) -> Result<VerifyResponse, ClientError> {
+        let room = value.len();
+        let extras = self.json(&VerifyRequest { value }, room)?;
+        self.call(Method::POST, &secret(namespace, key, "/verify"), extras).map(|answer| answer.body)
+    }
+
     /// `POST /api/secrets/api-key/rotate`; without hours, the daemon's default grace period.
     ///
     /// # Errors
@@ -220,6 +237,27 @@ impl Client {
     /// As [`Client::health`].
     pub fn create_token(&mut self, request: &CreateTokenRequest) -> Result<CreateTokenResponse, ClientError> {
         self.post("/api/tokens", request)
+    }
+
+    /// `GET /api/backup`, to the vault's recipients or to those that are named; `sink` takes the file piece by piece. Only
+    /// where this returns `Ok` was it whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`], and [`ClientError::Unwritten`] with what `sink` failed with.
+    pub fn backup(
+        &mut self,
+        recipients: &[String],
+        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let escaped = |text: &String| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let query: Vec<String> = recipients.iter().map(|text| format!("recipient={}", escaped(text))).collect();
+        let target =
+            if query.is_empty() { "/api/backup".to_owned() } else { format!("/api/backup?{}", query.join("&")) };
+        match self.runtime.block_on(self.connection.stream(&target, sink))? {
+            None => Ok(()),
+            Some(refusal) => Err(self.refusal(&refusal)),
+        }
     }
 
     fn get<T: DeserializeOwned>(&mut self, target: &str) -> Result<T, ClientError> {

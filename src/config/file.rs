@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::types::{AbsolutePath, HostName, LogFilter, LogFormat, Maybe, number, text, texts};
+use crate::config::types::{AbsolutePath, HostName, Interval, LogFilter, LogFormat, Maybe, number, text, texts};
 use crate::config::{ClientAddress, ConfigError, ListenAddress};
 use crate::model::Namespace;
 
@@ -23,6 +23,7 @@ pub(super) struct ConfigFile {
     pub vault: VaultSection,
     pub store: StoreSection,
     pub http: HttpSection,
+    pub backup: BackupSection,
     pub log: LogSection,
     pub client: ClientSection,
 }
@@ -60,6 +61,17 @@ pub(super) struct HttpSection {
     pub request_timeout_seconds: Option<u64>,
     #[serde(deserialize_with = "number::<0, 3600, _>")]
     pub shutdown_timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct BackupSection {
+    #[serde(deserialize_with = "text")]
+    pub every: Option<Maybe<Interval>>,
+    #[serde(deserialize_with = "number::<1, 10_000, _>")]
+    pub keep: Option<u64>,
+    #[serde(deserialize_with = "text")]
+    pub directory: Option<AbsolutePath>,
 }
 
 #[derive(Debug, Default, Deserialize)]

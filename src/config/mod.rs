@@ -12,7 +12,7 @@ mod types;
 pub use address::{ClientAddress, InvalidAddress, ListenAddress};
 pub use error::ConfigError;
 pub use resolve::{Flags, Loaded, Setting, Source};
-pub use types::{HostName, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat};
+pub use types::{HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, duration};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// `[http]`
     pub http: HttpConfig,
+    /// `[backup]`
+    pub backup: BackupConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[client]`
@@ -89,6 +91,17 @@ impl HttpConfig {
             workers => workers,
         }
     }
+}
+
+/// Automatic snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupConfig {
+    /// How often; `None`: never.
+    pub every: Option<Interval>,
+    /// How many are kept.
+    pub keep: usize,
+    /// Where they are.
+    pub directory: PathBuf,
 }
 
 /// The log.
@@ -143,6 +156,7 @@ impl Config {
                 request_timeout: Duration::from_secs(30),
                 shutdown_timeout: Duration::from_secs(10),
             },
+            backup: BackupConfig { every: None, keep: 14, directory: paths.data_dir.join("backups") },
             log: LogConfig { level: LogFilter::default(), format: LogFormat::default() },
             client: ClientConfig { addr: None, namespace: Namespace::default(), token: None },
         }

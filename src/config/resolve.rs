@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::file::{self, ClientSection, ConfigFile, HttpSection, LogSection, StoreSection, VaultSection};
+use crate::config::file::{
+    self, BackupSection, ClientSection, ConfigFile, HttpSection, LogSection, StoreSection, VaultSection,
+};
 use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
-    ClientAddress, ClientConfig, Config, ConfigError, HttpConfig, ListenAddress, LogConfig, LogFilter, StoreConfig,
-    TokenSource, VaultConfig,
+    BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, HttpConfig, ListenAddress, LogConfig, LogFilter,
+    StoreConfig, TokenSource, VaultConfig,
 };
 use crate::model::{Namespace, SecretValue};
 use crate::paths::{Environment, Paths, Role};
@@ -149,14 +151,17 @@ pub(super) fn resolve(
     paths: &Paths,
 ) -> (Config, Vec<Setting>) {
     let default = Config::defaults(paths);
-    let ConfigFile { listen, allow_non_loopback, vault, store, http, log, client } = file;
+    let ConfigFile { listen, allow_non_loopback, vault, store, http, backup, log, client } = file;
     let VaultSection { data_dir, identity, passphrase_file, max_value_size, revisions } = vault;
     let StoreSection { cache_capacity } = store;
     let HttpSection { allowed_hosts, workers, request_timeout_seconds, shutdown_timeout_seconds } = http;
+    let BackupSection { every, keep, directory } = backup;
     let LogSection { level, format } = log;
     let ClientSection { addr, namespace, token_file } = client;
 
     let mut layers = Layers { path, settings: Vec::new() };
+    let data = data_dir.as_ref().map(|path| path.0.clone());
+    let snapshots = data.map_or(default.backup.directory, |data| data.join("backups"));
     let listen_flag = Some(flags.listen.clone()).filter(|listen| !listen.is_empty());
     let config = Config {
         listen: layers.pick("listen", [flag("--listen", listen_flag), None], listen, default.listen),
@@ -188,6 +193,11 @@ pub(super) fn resolve(
                 shutdown_timeout_seconds,
                 default.http.shutdown_timeout,
             ),
+        },
+        backup: BackupConfig {
+            every: layers.file("backup.every", every.map(|every| every.0), default.backup.every),
+            keep: layers.file("backup.keep", size(keep), default.backup.keep),
+            directory: layers.file("backup.directory", directory.map(|path| path.0), snapshots),
         },
         log: LogConfig {
             level: layers.pick(

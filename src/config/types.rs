@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -118,6 +119,67 @@ impl FromStr for AbsolutePath {
     }
 }
 
+/// Longest duration: a hundred years.
+const LONGEST: u64 = 100 * 365 * 86_400;
+
+/// Reads `90s`, `15m`, `12h`, `30d`, `1w` or several of them, as in `1h30m`.
+///
+/// # Errors
+///
+/// What is expected instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 90m, 12h, 30d or 1w".to_owned();
+    let mut seconds: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit = match rest[digits..].chars().next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            Some('w') => 7 * 86_400,
+            _ => return Err(wrong()),
+        };
+        seconds = number.checked_mul(unit).and_then(|part| seconds.checked_add(part)).ok_or_else(wrong)?;
+        rest = &rest[digits + 1..];
+    }
+    match seconds {
+        0 => Err(wrong()),
+        1..=LONGEST => Ok(Duration::from_secs(seconds)),
+        _ => Err("longer than a hundred years".to_owned()),
+    }
+}
+
+/// How often something is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    text: String,
+    duration: Duration,
+}
+
+impl Interval {
+    /// Time from one to the next.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+}
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self { duration: duration(text)?, text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A value that may be left empty: `""` stands for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Maybe<T>(pub Option<T>);
@@ -173,7 +235,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(LogFilter, HostName, super::ListenAddress, super::ClientAddress);
+as_text!(LogFilter, HostName, Interval, super::ListenAddress, super::ClientAddress);
 
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

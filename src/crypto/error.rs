@@ -49,6 +49,15 @@ pub enum CryptoError {
     /// The keyring was made for other identities.
     #[error("the identity does not match any recipient of the keyring")]
     NoMatchingIdentity,
+    /// An age file was made for other identities.
+    #[error("the identity does not open it: it was encrypted to others, or its header was changed")]
+    NotForIdentity,
+    /// An age file is cut, changed, or none at all.
+    #[error("it is no whole age file: {message}")]
+    AgeFileDamaged {
+        /// What was found.
+        message: String,
+    },
     /// The keyring is cut, changed, or no keyring at all.
     #[error("the keyring is damaged: {message}")]
     KeyringDamaged {

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -46,16 +47,24 @@ impl JwtSecret {
     }
 }
 
+impl PartialEq for JwtSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for JwtSecret {}
+
 impl fmt::Debug for JwtSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JwtSecret(…)")
     }
 }
 
-/// The keyring's signing secrets.
-#[derive(Debug, Serialize, Deserialize)]
+/// All signing secrets of a vault. Its JSON shows them, and belongs into encrypted files only: the keyring and backups.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct JwtSecrets {
+pub struct JwtSecrets {
     /// Signs new tokens.
     #[serde(with = "as_text")]
     pub(super) current: JwtSecret,
@@ -64,7 +73,7 @@ pub(super) struct JwtSecrets {
 }
 
 /// A signing secret in its grace period.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PreviousJwtSecret {
     #[serde(with = "as_text")]

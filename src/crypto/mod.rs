@@ -14,10 +14,12 @@ mod key;
 mod passphrase;
 mod primitives;
 mod recipient;
+mod stream;
 
 pub use error::CryptoError;
 pub use identity::{GeneratedIdentity, Identities};
-pub use jwt::JwtSecret;
+pub use jwt::{JwtSecret, JwtSecrets};
 pub use keyring::Keyring;
 pub use passphrase::Passphrase;
 pub use recipient::Recipient;
+pub use stream::{EncryptedWriter, decrypt_stream};

@@ -72,12 +72,47 @@ pub fn has_vault(config: &VaultConfig) -> Result<bool, DaemonError> {
 /// [`DaemonError::VaultExists`], and whatever keeps a file from being written; then there is no vault.
 pub fn create(
     config: &VaultConfig,
-    request: Request,
+    mut request: Request,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
 ) -> Result<Created, DaemonError> {
     hardening::private_umask();
     // What is given is looked at before anything is touched.
     let given = request.identity.as_deref().map(|file| read_master_key(file, ask)).transpose()?;
+    let first = NewVault {
+        api_key: request.api_key.clone().map_or_else(|| ApiKey::generate(KeyKind::Api), Ok).map_err(no_randomness)?,
+        anon_key: ApiKey::generate(KeyKind::Anon).map_err(no_randomness)?,
+    };
+    let keyring = Keyring::generate(SystemClock.now(), request.jwt_secret.take())
+        .map_err(|source| DaemonError::Key { source })?;
+    let found = found(config, given, &request, ask, keyring, |store, keyring| {
+        Vault::create_records(store, keyring, &SystemClock, &first).map_err(|source| DaemonError::Vault { source })
+    })?;
+    Ok(Created {
+        vault_id: found.vault_id,
+        identity: found.identity,
+        data_directory: config.data_dir.clone(),
+        recipients: found.recipients,
+        api_key: first.api_key,
+        anon_key: first.anon_key,
+    })
+}
+
+/// What [`found`] made.
+pub(super) struct Found {
+    pub(super) vault_id: Uuid,
+    pub(super) identity: Option<PathBuf>,
+    pub(super) recipients: Vec<Recipient>,
+}
+
+/// Makes a vault of this keyring, whose first records `fill` writes. Until it is whole there is none.
+pub(super) fn found(
+    config: &VaultConfig,
+    given: Option<MasterKey>,
+    request: &Request,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+    keyring: Keyring,
+    fill: impl FnOnce(&SledStore, &Keyring) -> Result<(), DaemonError>,
+) -> Result<Found, DaemonError> {
     let exists = || DaemonError::VaultExists { path: config.data_dir.clone() };
     let directory = match VaultDirectory::new(&config.data_dir) {
         Err(DaemonError::InUse { .. }) if VaultDirectory::is_marked(&config.data_dir) => return Err(exists()),
@@ -88,39 +123,34 @@ pub fn create(
         State::Unfinished => directory.clear()?,
         State::Empty => {}
     }
-    let master = master_key(config, given, &request, ask)?;
+    let master = master_key(config, given, request, ask)?;
     let mut recipients = master.recipients;
-    for recipient in request.recipients {
-        if !recipients.iter().any(|known| known.to_string() == recipient.to_string()) {
-            recipients.push(recipient);
+    for recipient in &request.recipients {
+        if !recipients.contains(recipient) {
+            recipients.push(recipient.clone());
         }
     }
     directory.begin()?;
-    let keyring = Arc::new(write_keyring(&directory, &recipients, master.identities.as_ref(), request.jwt_secret)?);
-    let first = NewVault {
-        api_key: request.api_key.map_or_else(|| ApiKey::generate(KeyKind::Api), Ok).map_err(no_randomness)?,
-        anon_key: ApiKey::generate(KeyKind::Anon).map_err(no_randomness)?,
-    };
+    let keyring = Arc::new(keyring);
+    write_keyring(&directory, &recipients, master.identities.as_ref(), &keyring)?;
     let store = SledStore::create(&directory.store(), SledOptions::default(), keyring.head_seal())
         .map_err(|source| DaemonError::Store { path: directory.store(), source })?;
-    Vault::create_records(&store, &keyring, &SystemClock, &first).map_err(|source| DaemonError::Vault { source })?;
+    let filled = fill(&store, &keyring);
     drop(store);
+    if let Err(error) = filled {
+        // What counts is that it failed; what cannot be cleared away now is by the next attempt.
+        drop(directory.clear());
+        return Err(error);
+    }
     directory.finish()?;
-    Ok(Created {
-        vault_id: keyring.vault_id(),
-        identity: master.path,
-        data_directory: directory.path().to_owned(),
-        recipients,
-        api_key: first.api_key,
-        anon_key: first.anon_key,
-    })
+    Ok(Found { vault_id: keyring.vault_id(), identity: master.path, recipients })
 }
 
 /// The master key of a new vault.
-struct MasterKey {
-    path: Option<PathBuf>,
-    identities: Option<Identities>,
-    recipients: Vec<Recipient>,
+pub(super) struct MasterKey {
+    pub(super) path: Option<PathBuf>,
+    pub(super) identities: Option<Identities>,
+    pub(super) recipients: Vec<Recipient>,
 }
 
 fn master_key(
@@ -159,7 +189,10 @@ fn master_key(
     Ok(MasterKey { path: Some(place.clone()), identities: Some(identities), recipients: vec![generated.recipient()] })
 }
 
-fn read_master_key(path: &Path, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<MasterKey, DaemonError> {
+pub(super) fn read_master_key(
+    path: &Path,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<MasterKey, DaemonError> {
     let identities = read_identities(path, ask)?;
     let recipients = identities.recipients();
     Ok(MasterKey { path: Some(path.to_owned()), identities: Some(identities), recipients })
@@ -197,11 +230,10 @@ fn write_keyring(
     directory: &VaultDirectory,
     recipients: &[Recipient],
     identities: Option<&Identities>,
-    jwt_secret: Option<JwtSecret>,
-) -> Result<Keyring, DaemonError> {
+    keyring: &Keyring,
+) -> Result<(), DaemonError> {
     let path = directory.keyring();
     let failed = |source| DaemonError::Keyring { path: path.clone(), source };
-    let keyring = Keyring::generate(SystemClock.now(), jwt_secret).map_err(failed)?;
     replace_private(&path, &keyring.encrypt_to(recipients).map_err(failed)?)?;
     let mut list = recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     list.push('\n');
@@ -210,7 +242,7 @@ fn write_keyring(
         let written = read_private(&path)?;
         Keyring::decrypt(&written, identities).map_err(failed)?;
     }
-    Ok(keyring)
+    Ok(())
 }
 
 fn no_randomness(error: getrandom::Error) -> DaemonError {

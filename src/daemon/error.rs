@@ -8,6 +8,7 @@ use crate::crypto::CryptoError;
 use crate::paths::PathsError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
+use crate::vault::backup::BackupError;
 
 /// An error of the daemon's start or of a vault's creation.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,14 @@ pub enum DaemonError {
         /// Why.
         source: VaultError,
     },
+    /// A backup cannot be used.
+    #[error("{}", path.display())]
+    Backup {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: BackupError,
+    },
     /// Somebody answers on the Unix socket.
     #[error("another program is listening on {}", path.display())]
     SocketInUse {
@@ -170,8 +179,24 @@ impl DaemonError {
                 "choose another port with --listen 127.0.0.1:PORT, or stop the program that has this one".to_owned()
             }
             Self::Bind { .. } => "choose another address with --listen".to_owned(),
+            Self::Backup { source, .. } => return backup_hint(source),
             Self::Key { .. } | Self::Io { .. } => return None,
         };
         Some(text)
     }
+}
+
+fn backup_hint(error: &BackupError) -> Option<String> {
+    let text = match error {
+        BackupError::Open { source: CryptoError::NotForIdentity } => "name the identity that opens it with --identity",
+        BackupError::Open { .. } | BackupError::Damaged { .. } => "use another backup; nothing was changed",
+        BackupError::UnsupportedFormat { .. } => "use the version of hushd that wrote it, or a newer one",
+        BackupError::Differs { .. } => "make another backup and verify it; tell the authors of hushd",
+        BackupError::Read { .. }
+        | BackupError::Write { .. }
+        | BackupError::Keep { .. }
+        | BackupError::Crypto { .. }
+        | BackupError::Vault(_) => return None,
+    };
+    Some(text.to_owned())
 }

@@ -10,7 +10,9 @@ mod error;
 mod hardening;
 mod listeners;
 mod logging;
+mod restore;
 mod signals;
+mod snapshots;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +24,14 @@ pub use check::check;
 pub use create::{Created, Request, create, has_vault};
 pub use error::DaemonError;
 pub use logging::start as start_log;
+pub use restore::{Drill, RestoreRequest, Restored, pick, restore, verify};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::crypto::{Keyring, Passphrase};
+use crate::crypto::{Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::{State as DirectoryState, VaultDirectory};
 use crate::daemon::listeners::Bound;
+use crate::daemon::snapshots::Snapshots;
 use crate::http::{Checker, Options, State};
 use crate::paths::read_private;
 use crate::store::{Compacted, SledOptions, SledStore};
@@ -51,13 +55,20 @@ pub fn serve(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
     hardening::harden();
     let directory = open_directory(&config.vault.data_dir)?;
     let directory = Arc::new(directory);
-    let keyring = open_keyring(config, &directory, ask)?;
-    let vault = open_compact(config, &directory, &keyring)?;
+    let opened = open_vault(config, &directory, ask)?;
     let mut bound = Bound::bind(&config.listen)?;
-    actix_web::rt::System::new().block_on(run(config, &directory, &vault, &mut bound))?;
+    actix_web::rt::System::new().block_on(run(config, &directory, opened, &mut bound))?;
     drop(bound);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A vault that is open, and what the daemon needs beside it.
+struct Opened {
+    vault: Arc<Vault>,
+    recipients: Vec<Recipient>,
+    /// Only where drills need them.
+    identities: Option<Identities>,
 }
 
 fn open_directory(path: &Path) -> Result<VaultDirectory, DaemonError> {
@@ -121,9 +132,25 @@ fn open_keyring(
     ask: &mut dyn FnMut() -> Option<Passphrase>,
 ) -> Result<Arc<Keyring>, DaemonError> {
     let identities = create::read_identities(&config.vault.identity, ask)?;
+    decrypt_keyring(directory, &identities)
+}
+
+fn decrypt_keyring(directory: &VaultDirectory, identities: &Identities) -> Result<Arc<Keyring>, DaemonError> {
     let path = directory.keyring();
-    let keyring = Keyring::decrypt(&read_private(&path)?, &identities);
+    let keyring = Keyring::decrypt(&read_private(&path)?, identities);
     Ok(Arc::new(keyring.map_err(|source| DaemonError::Keyring { path, source })?))
+}
+
+fn open_vault(
+    config: &Config,
+    directory: &VaultDirectory,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<Opened, DaemonError> {
+    let identities = create::read_identities(&config.vault.identity, ask)?;
+    let keyring = decrypt_keyring(directory, &identities)?;
+    let recipients = recipients(&directory.recipients(), &identities);
+    let identities = config.backup.every.is_some().then_some(identities);
+    Ok(Opened { vault: open_compact(config, directory, &keyring)?, recipients, identities })
 }
 
 fn open_store(config: &Config, directory: &VaultDirectory, keyring: Arc<Keyring>) -> Result<Arc<Vault>, DaemonError> {
@@ -136,19 +163,42 @@ fn open_store(config: &Config, directory: &VaultDirectory, keyring: Arc<Keyring>
         .map_err(|source| DaemonError::Vault { source })
 }
 
+/// Whom backups are encrypted to: the keyring's recipients. Where their list cannot be read it is whoever opened the
+/// keyring, so that there is always a backup that somebody can open.
+fn recipients(list: &Path, identities: &Identities) -> Vec<Recipient> {
+    let read = || {
+        let text = read_private(list).map_err(|error| error.to_string())?;
+        let text = std::str::from_utf8(&text).map_err(|error| error.to_string())?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::parse).collect::<Result<Vec<Recipient>, _>>().map_err(|error| error.to_string())
+    };
+    match read() {
+        Ok(recipients) if !recipients.is_empty() => recipients,
+        Ok(_) => identities.recipients(),
+        Err(reason) => {
+            tracing::warn!(reason, "the list of recipients cannot be read; backups are encrypted to the master key");
+            identities.recipients()
+        }
+    }
+}
+
 async fn run(
     config: &Config,
     directory: &Arc<VaultDirectory>,
-    vault: &Arc<Vault>,
+    opened: Opened,
     bound: &mut Bound,
 ) -> Result<(), DaemonError> {
+    let Opened { vault, recipients, identities } = opened;
+    let vault = &vault;
+    let (snapshots, report) = Snapshots::new(&config.backup, vault, &recipients, identities)?;
     let hosts = config.http.allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect();
     let data_directory = config.vault.data_dir.display().to_string();
     let checker = {
         let (config, directory, vault) = (config.vault.clone(), Arc::clone(directory), Arc::clone(vault));
         Checker::new(move || check::check_served(&config, &directory, &vault))
     };
-    let state = State::new(Arc::clone(vault), hosts, bound.addresses.clone(), data_directory, checker);
+    let addresses = bound.addresses.clone();
+    let state = State::new(Arc::clone(vault), hosts, addresses, data_directory, recipients, report, checker);
     let options = Options {
         workers: config.http.worker_threads(),
         request_timeout: config.http.request_timeout,
@@ -162,6 +212,7 @@ async fn run(
     tracing::info!(listeners = %addresses, "ready");
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
     let sweeps = actix_web::rt::spawn(sweep(Arc::clone(vault)));
+    let snapshots = snapshots.map(|snapshots| actix_web::rt::spawn(snapshots.take()));
     let recovery = actix_web::rt::spawn(recover(Arc::clone(vault)));
     let stop = actix_web::rt::spawn(async move {
         signals.stop().await;
@@ -171,6 +222,9 @@ async fn run(
     let ended = server.await.map_err(DaemonError::io("serve"));
     stop.abort();
     sweeps.abort();
+    if let Some(snapshots) = snapshots {
+        snapshots.abort();
+    }
     recovery.abort();
     vault.store_last_uses().await;
     ended

@@ -36,6 +36,9 @@ pub(super) enum HttpError {
     /// A request that a web page of somebody else may have made.
     #[error("{message}")]
     ForeignRequest { message: &'static str },
+    /// As many backups as may be are being written.
+    #[error("Too many backups are being made at once")]
+    TooManyBackups,
     /// The vault cannot serve now.
     #[error("The vault is not ready: {reason}")]
     NotReady { reason: String },
@@ -64,6 +67,7 @@ impl HttpError {
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::ForeignRequest { .. } => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::TooManyBackups => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "INTERNAL_ERROR"),
         }
     }
@@ -79,6 +83,7 @@ impl HttpError {
             Self::ForeignRequest { .. } => {
                 Some("Use a loopback address as host, or add the name to allowed-hosts in the configuration")
             }
+            Self::TooManyBackups => Some("Wait until one of them is done"),
             Self::NotReady { .. } => Some("See the daemon's log and GET /api/status"),
         };
         match (self.status_and_code().0, request_id) {
@@ -124,6 +129,7 @@ impl HttpError {
                 | Self::BodyTooLarge { .. }
                 | Self::UnsupportedMediaType { .. }
                 | Self::ForeignRequest { .. }
+                | Self::TooManyBackups
                 | Self::NotReady { .. } => self.to_string(),
             };
             tracing::error!(%request_id, status = status.as_u16(), code, cause, "request failed");

@@ -3,6 +3,7 @@
 //! Invariants: a handler decodes, makes one call, and encodes; the same API is served on every listener; nothing that a
 //! client sends stops the daemon.
 
+mod backup;
 mod body;
 mod caller;
 mod common;
@@ -24,9 +25,15 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
-use crate::api::CheckResponse;
+use crate::api::{BackupStatus, CheckResponse};
+use crate::crypto::Recipient;
 use crate::vault::Vault;
+
+/// What is known of automatic snapshots, kept by whoever takes them.
+pub type SnapshotReport = Arc<RwLock<Option<BackupStatus>>>;
 
 /// Checks the vault and what is around it; one check at a time.
 #[derive(Clone)]
@@ -57,20 +64,27 @@ pub struct State {
     allowed_hosts: Vec<String>,
     listeners: Vec<String>,
     data_directory: String,
+    recipients: Vec<Recipient>,
+    snapshots: SnapshotReport,
+    backups: Arc<Semaphore>,
     checker: Checker,
 }
 
 impl State {
     /// Takes in what the handlers share. `allowed_hosts` are names beside the loopback's that the `Host` of a request
-    /// over TCP may have; `listeners` and `data_directory` are shown to administrators.
+    /// over TCP may have; `listeners` and `data_directory` are shown to administrators; `recipients` open the keyring,
+    /// and the backups that name no others; `snapshots` is what the status says of them.
     pub fn new(
         vault: Arc<Vault>,
         allowed_hosts: Vec<String>,
         listeners: Vec<String>,
         data_directory: String,
+        recipients: Vec<Recipient>,
+        snapshots: SnapshotReport,
         checker: Checker,
     ) -> Self {
-        Self { vault, allowed_hosts, listeners, data_directory, checker }
+        let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
+        Self { vault, allowed_hosts, listeners, data_directory, recipients, snapshots, backups, checker }
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).

@@ -10,7 +10,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::api::ErrorResponse;
-use crate::http::{keys, operations, secrets};
+use crate::http::{backup, keys, operations, secrets};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,7 +20,7 @@ use crate::http::{keys, operations, secrets};
         secrets::rollback, secrets::verify, secrets::environment, secrets::namespaces,
         keys::rotate_api_key, keys::rotate_anon_key, keys::create_token,
         operations::health, operations::ready, operations::status, operations::check,
-        operations::describe,
+        operations::describe, backup::backup,
     ),
     components(schemas(ErrorResponse)),
     security(("bearerAuth" = []), ("apiKey" = []), ()),

@@ -54,6 +54,7 @@ pub(super) async fn status(state: web::Data<State>, _caller: Administrator) -> A
         next_expiry: overview.next_expiry,
         writable: state.vault.is_writable(),
         problems: state.vault.problems(),
+        backup: state.snapshots.read().clone(),
     }))
 }
 

@@ -6,6 +6,7 @@
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, web};
 
+use crate::crypto::Recipient;
 use crate::http::error::HttpError;
 use crate::model::{Key, Namespace};
 use crate::vault::{Precondition, Selection};
@@ -66,6 +67,13 @@ impl Query {
             prefix.parse::<Key>().map_err(|error| invalid(&error.to_string()))?;
         }
         Ok(Selection { keys, prefix })
+    }
+
+    /// `recipient`, as often as it stands there.
+    pub(super) fn recipients(&self) -> Result<Vec<Recipient>, HttpError> {
+        let named = self.0.iter().filter(|(name, _)| name == "recipient");
+        let parsed = named.map(|(_, text)| text.parse::<Recipient>());
+        parsed.collect::<Result<_, _>>().map_err(|error| invalid(&format!("recipient: {error}")))
     }
 
     fn get(&self, name: &str) -> Result<Option<&str>, HttpError> {

@@ -10,7 +10,9 @@ mod runtime;
 
 pub use environment::{Environment, UserDirectories};
 pub use error::PathsError;
-pub use private::{create_private_dir_all, ensure_private_dir, read_private, replace_private, write_private_new};
+pub use private::{
+    PrivateFile, create_private_dir_all, ensure_private_dir, read_private, replace_private, write_private_new,
+};
 pub use runtime::{SOCKET_PATH_MAX, check_socket_path};
 
 use std::path::{Path, PathBuf};

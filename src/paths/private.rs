@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 use tempfile::NamedTempFile;
@@ -84,6 +84,59 @@ pub fn replace_private(path: &Path, contents: &[u8]) -> Result<(), PathsError> {
     let file = filled(path, contents)?;
     file.persist(path).map_err(|error| PathsError::io("replace", path)(error.error))?;
     sync_dir(parent_of(path))
+}
+
+/// A file that is being written, 0600, and has its name only when it is whole.
+#[derive(Debug)]
+pub struct PrivateFile {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl PrivateFile {
+    /// Begins a file that will be at `path`, in whose directory it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`PathsError::Io`], also where something else than a file is at `path`.
+    pub fn create(path: &Path) -> Result<Self, PathsError> {
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(PathsError::io("replace", path)(io::Error::other("it is not a regular file")));
+        }
+        let parent = parent_of(path);
+        let file = tempfile::Builder::new()
+            .prefix(".hushd-")
+            .suffix(".tmp")
+            .tempfile_in(parent)
+            .map_err(PathsError::io("create a file in", parent))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// What was written so far, on disk or not.
+    pub fn partial_path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Makes it whole: on disk, then under its name, in the place of what was there.
+    ///
+    /// # Errors
+    ///
+    /// [`PathsError::Io`]; then what was there is still there.
+    pub fn keep(self) -> Result<(), PathsError> {
+        self.file.as_file().sync_all().map_err(PathsError::io("write", &self.path))?;
+        self.file.persist(&self.path).map_err(|error| PathsError::io("replace", &self.path)(error.error))?;
+        sync_dir(parent_of(&self.path))
+    }
+}
+
+impl io::Write for PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_file_mut().flush()
+    }
 }
 
 /// Reads a file that only we may know: refuses one that the group or others can read or write, and one of another user
@@ -230,6 +283,22 @@ mod tests {
         replace_private(&path, b"new").unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o600));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("backup.age");
+        let mut file = PrivateFile::create(&path).unwrap();
+        file.write_all(b"part").unwrap();
+        assert!(!path.exists());
+        drop(file);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let mut file = PrivateFile::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.keep().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"whole".to_vec(), 0o600));
+        assert!(PrivateFile::create(directory.path()).is_err());
     }
 
     #[test]

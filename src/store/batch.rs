@@ -69,6 +69,16 @@ impl Fingerprint {
     }
 }
 
+impl Operation {
+    /// Bytes that it carries.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Put { key, record, .. } => key.len() + record.len(),
+            Self::Delete { key, .. } => key.len(),
+        }
+    }
+}
+
 impl Batch {
     /// Adds the condition that there is no record at `key`.
     pub fn expect_absent(&mut self, table: Table, key: Vec<u8>) {

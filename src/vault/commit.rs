@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use crate::auth::Principal;
 use crate::clock::Timestamp;
-use crate::crypto::CryptoError;
-use crate::model::SecretValue;
+use crate::crypto::{CryptoError, Keyring};
+use crate::model::{SecretId, SecretValue};
 use crate::store::{Batch, Fingerprint, StoreError, Table};
 use crate::vault::index::Entry;
 use crate::vault::record::{self, CHUNK, RecordError, RevisionRecord, SecretRecord};
@@ -30,6 +30,7 @@ impl Vault {
         draft.change = self.next_change();
         draft.updated_at = now.as_millis().max(draft.created_at);
         let mut batch = Batch::default();
+        let write = self.pins.begin_write();
         if let Some(value) = value {
             let revision = draft.revisions.last().map_or(1, |newest| newest.revision.saturating_add(1));
             let size = u32::try_from(value.len()).unwrap_or(u32::MAX);
@@ -39,14 +40,20 @@ impl Vault {
                 created_by: by.to_string().into(),
                 size,
             });
-            self.put_value(&mut batch, &draft, value).map_err(|source| crypto(verb, source))?;
+            if let Some(newest) = draft.revisions.last() {
+                put_value(&self.keyring, &mut batch, draft.id, newest, value).map_err(|source| crypto(verb, source))?;
+            }
             let too_many = draft.revisions.len().saturating_sub(self.limits.revisions.max(1));
             for dropped in draft.revisions.drain(..too_many) {
+                write.keep(&*self.store, draft.id, &dropped);
                 delete_value(&mut batch, draft.id, &dropped);
             }
             draft.revisions.shrink_to_fit();
         }
-        self.commit_record(verb, old, draft, batch).await
+        let done = self.commit_record(verb, old, draft, batch).await;
+        // A backup that begins waits until the index shows what was written.
+        drop(write);
+        done
     }
 
     /// Writes a secret's metadata, with whatever else the batch holds.
@@ -91,22 +98,28 @@ impl Vault {
     pub(super) fn next_change(&self) -> u64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
+}
 
-    fn put_value(&self, batch: &mut Batch, draft: &SecretRecord, value: &SecretValue) -> Result<(), CryptoError> {
-        let Some(newest) = draft.revisions.last() else { return Ok(()) };
-        let bytes = value.expose_secret().as_bytes();
-        for (number, key) in newest.chunk_keys(draft.id).enumerate() {
-            let start = (number * CHUNK).min(bytes.len());
-            let chunk = &bytes[start..(start + CHUNK).min(bytes.len())];
-            let record = self.keyring.encrypt_record(Table::Value, &key, chunk)?;
-            batch.put(Table::Value, key, record);
-        }
-        Ok(())
+/// Writes the chunks of a value.
+pub(super) fn put_value(
+    keyring: &Keyring,
+    batch: &mut Batch,
+    id: SecretId,
+    revision: &RevisionRecord,
+    value: &SecretValue,
+) -> Result<(), CryptoError> {
+    let bytes = value.expose_secret().as_bytes();
+    for (number, key) in revision.chunk_keys(id).enumerate() {
+        let start = (number * CHUNK).min(bytes.len());
+        let chunk = &bytes[start..(start + CHUNK).min(bytes.len())];
+        let record = keyring.encrypt_record(Table::Value, &key, chunk)?;
+        batch.put(Table::Value, key, record);
     }
+    Ok(())
 }
 
 /// Removes the chunks of a value.
-pub(super) fn delete_value(batch: &mut Batch, id: crate::model::SecretId, revision: &RevisionRecord) {
+pub(super) fn delete_value(batch: &mut Batch, id: SecretId, revision: &RevisionRecord) {
     for key in revision.chunk_keys(id) {
         batch.delete(Table::Value, key);
     }

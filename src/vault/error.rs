@@ -195,7 +195,7 @@ impl VaultError {
                 Some("See the daemon's log and GET /api/status; restore the vault from a backup")
             }
             Self::Store { source: StoreError::Full | StoreError::ReadOnly { cause: Latch::Full }, .. } => {
-                Some("Free space on the disk of the vault; the daemon takes writes again as soon as there is some")
+                Some("Free space on the disk of the vault; the daemon notices by itself")
             }
             Self::Store { source: StoreError::Io { .. } | StoreError::ReadOnly { cause: Latch::Io }, .. } => Some(
                 "See the daemon's log and the state of the disk; the daemon tries by itself whether it works again",

@@ -4,6 +4,8 @@
 //! value leaves through [`reveal`](self), every change enters through [`commit`](self); a secret that may have been
 //! lost is never called "not found". A write once begun runs to its end, also when nobody waits for it any more.
 
+pub mod backup;
+
 mod check;
 mod commit;
 mod error;
@@ -80,6 +82,8 @@ pub struct Vault {
     damage: RwLock<Damage>,
     /// Set while the store may hold other than the index says: what the write failed of that led to it.
     stale: Mutex<Option<Latch>>,
+    /// Backups under way.
+    pins: backup::Pins,
 }
 
 /// What was wrong with the store when the vault was opened.

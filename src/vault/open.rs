@@ -14,6 +14,7 @@ use crate::auth::{ApiKey, Authenticator, KeyKind, KeyRing, SigningSecrets};
 use crate::clock::Clock;
 use crate::crypto::{JwtSecret, Keyring};
 use crate::store::{Batch, Fingerprint, Store, StoreError, Table, TableReport};
+use crate::vault::backup::Pins;
 use crate::vault::commit::{crypto, store as store_error, undecodable};
 use crate::vault::index::{Entry, Index};
 use crate::vault::record::{self, LOADED, SecretRecord, VaultRecord};
@@ -129,6 +130,7 @@ impl Vault {
             used: Mutex::default(),
             damage: RwLock::new(loaded.damage),
             stale: Mutex::default(),
+            pins: Pins::new(),
         }))
     }
 }

@@ -61,6 +61,19 @@ impl Vault {
 
     /// Reads and joins the chunks of a value.
     pub(super) fn decrypt_value(&self, entry: &Entry, kept: &RevisionRecord) -> Result<SecretValue, VaultError> {
+        self.decrypt_chunks(entry, kept, |chunk_key| {
+            let failed = |source| VaultError::Store { verb: format!("read secret: {}", entry.record.key), source };
+            self.store.get(Table::Value, chunk_key).map_err(failed)
+        })
+    }
+
+    /// Joins the chunks of a value that `fetch` finds: in the store or, for a backup, where they are kept.
+    pub(super) fn decrypt_chunks<E: From<VaultError>>(
+        &self,
+        entry: &Entry,
+        kept: &RevisionRecord,
+        fetch: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<SecretValue, E> {
         let key = &entry.record.key;
         let damaged = |chunk: usize, what: &str| VaultError::Damaged {
             key: key.clone(),
@@ -69,11 +82,7 @@ impl Vault {
         let size = kept.size as usize;
         let mut value = Zeroizing::new(Vec::with_capacity(size));
         for (number, chunk_key) in kept.chunk_keys(entry.record.id).enumerate() {
-            let record = self
-                .store
-                .get(Table::Value, &chunk_key)
-                .map_err(|source| VaultError::Store { verb: format!("read secret: {key}"), source })?
-                .ok_or_else(|| damaged(number, "the record is missing"))?;
+            let record = fetch(&chunk_key)?.ok_or_else(|| damaged(number, "the record is missing"))?;
             let chunk = self
                 .keyring
                 .decrypt_record(Table::Value, &chunk_key, &record)
@@ -81,13 +90,13 @@ impl Vault {
             value.extend_from_slice(&chunk);
         }
         if value.len() != size {
-            return Err(damaged(0, "the value has not the length that its metadata says"));
+            return Err(damaged(0, "the value has not the length that its metadata says").into());
         }
         match String::from_utf8(std::mem::take(&mut *value)) {
             Ok(text) => Ok(SecretValue::new(text)),
             Err(error) => {
                 drop(Zeroizing::new(error.into_bytes()));
-                Err(damaged(0, "the value is not UTF-8"))
+                Err(damaged(0, "the value is not UTF-8").into())
             }
         }
     }

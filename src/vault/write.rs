@@ -243,7 +243,9 @@ impl Vault {
         let tag = self.keyring.name_tag(&record.namespace, &record.key).to_vec();
         batch.expect_unchanged(Table::Metadata, tag.clone(), old.fingerprint);
         batch.delete(Table::Metadata, tag);
+        let write = self.pins.begin_write();
         for revision in &record.revisions {
+            write.keep(&*self.store, record.id, revision);
             delete_value(&mut batch, record.id, revision);
         }
         let plain = record::encode(&VaultRecord { purge: change }).map_err(|error| undecodable(verb, error))?;
@@ -253,6 +255,7 @@ impl Vault {
         self.submit(verb, batch).await?;
         self.last_purge.store(change, Ordering::Relaxed);
         self.index.write().remove(&record.namespace, &record.key, change);
+        drop(write);
         Ok(())
     }
 

@@ -71,11 +71,11 @@ impl Arguments {
 
     /// How often everything is measured.
     pub fn rounds(&self) -> usize {
-        self.pick(3, 7)
+        self.pick(3, 15)
     }
 
     /// How long one measurement takes.
     pub fn window(&self) -> Duration {
-        self.pick(Duration::from_millis(60), Duration::from_millis(500))
+        self.pick(Duration::from_millis(60), Duration::from_millis(250))
     }
 }

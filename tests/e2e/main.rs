@@ -13,6 +13,7 @@ mod harness;
 
 mod at_rest;
 mod auth;
+mod backup;
 mod bad_input;
 mod check;
 mod cli;

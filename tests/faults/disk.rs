@@ -23,8 +23,8 @@ const SHUT_DOWN: &str = "my $flags = pack('L', 2);
 
 /// The disk of a sandbox.
 pub struct Disk {
-    // In memory where there is such a place, so that a sync costs little.
-    _place: TempDir,
+    // In memory, so that a sync costs little and the medium can fail.
+    medium: TempDir,
     image: PathBuf,
     root: PathBuf,
     sandbox: PathBuf,
@@ -34,15 +34,14 @@ pub struct Disk {
 impl Disk {
     /// Puts the directories of a sandbox, which are empty, on a new disk of this size.
     pub fn under(sandbox: &Sandbox, megabytes: u64) -> Self {
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
-        let place = place.unwrap();
-        let image = place.path().join("image");
+        let medium = TempDir::new().unwrap();
+        run("mount", &["-t", "tmpfs", "-o", "mode=0700", "hushd-test", path(medium.path())]);
+        let image = medium.path().join("image");
         fs::File::create(&image).unwrap().set_len(megabytes * 1024 * 1024).unwrap();
-        run("mkfs.ext4", &["-q", "-F", "-m", "0", path(&image)]);
-        let root = place.path().join("disk");
+        run("mkfs.ext4", &["-q", "-F", "-m", "0", "-b", "4096", "-J", "size=8", path(&image)]);
+        let root = medium.path().join("disk");
         fs::create_dir(&root).unwrap();
-        let mut disk = Self { _place: place, image, root, sandbox: sandbox.path(""), mounted: false };
+        let mut disk = Self { medium, image, root, sandbox: sandbox.path(""), mounted: false };
         disk.mount();
         disk
     }
@@ -61,6 +60,35 @@ impl Disk {
     pub fn restore_power(&mut self) {
         self.unmount();
         self.mount();
+    }
+
+    /// Lets every write to a place of the medium fail that nothing was written to yet.
+    ///
+    /// That is data: the journal is gone round once before, so that what the file system keeps for itself has its place.
+    pub fn fail_where_unwritten(&self) {
+        // A loop device takes a write for done that was done in part, so each is of one page: done or not.
+        let device = run("losetup", &["-n", "-O", "NAME", "-j", path(&self.image)]);
+        let name = Path::new(device.trim()).file_name().unwrap();
+        fs::write(Path::new("/sys/block").join(name).join("queue/max_sectors_kb"), "4").unwrap();
+        let turn = self.root.join("turn");
+        for _ in 0..1500 {
+            let file = fs::File::create(&turn).unwrap();
+            file.sync_all().unwrap();
+            fs::remove_file(&turn).unwrap();
+        }
+        rustix::fs::syncfs(fs::File::open(&self.root).unwrap()).unwrap();
+        let used = rustix::fs::statvfs(self.medium.path()).unwrap();
+        let used = (used.f_blocks - used.f_bfree) * used.f_frsize / 1024;
+        self.size_medium(&format!("{used}k"));
+    }
+
+    /// Mends the medium.
+    pub fn mend(&self) {
+        self.size_medium("50%");
+    }
+
+    fn size_medium(&self, size: &str) {
+        run("mount", &["-o", &format!("remount,size={size}"), path(self.medium.path())]);
     }
 
     fn mount(&mut self) {
@@ -94,6 +122,7 @@ impl Drop for Disk {
                 Command::new("umount").arg("--lazy").arg(place).status().ok();
             }
         }
+        Command::new("umount").arg("--lazy").arg(self.medium.path()).status().ok();
     }
 }
 
@@ -102,7 +131,8 @@ fn path(path: &Path) -> &str {
 }
 
 #[track_caller]
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = cli::run(Command::new(program).args(arguments), b"");
     assert_eq!(output.code, 0, "{program} {arguments:?}: {output:?}");
+    output.stdout
 }

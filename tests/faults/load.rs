@@ -18,6 +18,8 @@ use crate::needs::Numbers;
 
 /// Secrets of each writer.
 const SECRETS: u64 = 4;
+/// One in so many operations of two of the writers is a rotation.
+const RARELY: u64 = 24;
 
 /// What is known of one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,8 +105,20 @@ impl Load {
         until: u64,
         fault: impl FnOnce(),
     ) -> bool {
+        self.run(address, vault, numbers, until, false, fault)
+    }
+
+    fn run(
+        &mut self,
+        address: &Address,
+        vault: &Vault,
+        numbers: &mut Numbers,
+        until: u64,
+        faulty: bool,
+        fault: impl FnOnce(),
+    ) -> bool {
         let mut count = 0;
-        let faulty = AtomicBool::new(false);
+        let faulty = AtomicBool::new(faulty);
         let (acknowledged, acknowledgements) = mpsc::channel();
         thread::scope(|scope| {
             for ledger in &mut self.ledgers {
@@ -131,6 +145,12 @@ impl Load {
         });
         self.figures.acknowledged += count + acknowledgements.try_iter().count() as u64;
         count == until
+    }
+
+    /// Lets all write until each has been answered a failure.
+    pub fn write_until_failing(&mut self, address: &Address, vault: &Vault, numbers: &mut Numbers) {
+        let ended = !self.run(address, vault, numbers, u64::MAX, true, || ());
+        assert!(ended, "nothing failed");
     }
 
     /// Compares what a daemon that was just started says with what is known.
@@ -211,10 +231,11 @@ impl Ledger {
     /// Does one thing. `None` when it was not acknowledged.
     fn write(&mut self, client: &mut Client<'_>, numbers: &mut Numbers) -> Option<()> {
         let chosen = numbers.below(SECRETS);
-        match (self.writer, chosen) {
+        // Keys in their grace period are kept, so rotations are few.
+        match (self.writer, numbers.below(RARELY)) {
             (0 | 1, 0) => self.rotate(client),
-            (2, 0) => self.mint(client),
-            (_, chosen) => self.change(client, numbers, chosen),
+            (2, _) if chosen == 0 => self.mint(client),
+            _ => self.change(client, numbers, chosen),
         }
     }
 

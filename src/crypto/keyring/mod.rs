@@ -34,9 +34,17 @@ impl Keyring {
     /// # Errors
     /// [`CryptoError::NoRandomness`].
     pub fn generate(now: Timestamp, jwt_secret: Option<JwtSecret>) -> Result<Self, CryptoError> {
+        let current = jwt_secret.map_or_else(JwtSecret::generate, Ok)?;
+        Self::with_signing_secrets(now, JwtSecrets { current, previous: Vec::new() })
+    }
+
+    /// Makes the keys of a new vault that takes over all signing secrets of another one.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoRandomness`].
+    pub fn with_signing_secrets(now: Timestamp, jwt: JwtSecrets) -> Result<Self, CryptoError> {
         let mut id = [0; 16];
         fill_random(&mut id)?;
-        let jwt_secret = jwt_secret.map_or_else(JwtSecret::generate, Ok)?;
         Ok(Self {
             contents: Contents {
                 format: file::FORMAT,
@@ -46,7 +54,7 @@ impl Keyring {
                 name_key: SecretKey::generate()?,
                 head_key: SecretKey::generate()?,
                 audit_key: SecretKey::generate()?,
-                jwt: JwtSecrets { current: jwt_secret, previous: Vec::new() },
+                jwt,
             },
         })
     }
@@ -59,6 +67,11 @@ impl Keyring {
     /// The number of the data key that new records are encrypted under.
     pub fn current_epoch(&self) -> u32 {
         self.current_data_key().0
+    }
+
+    /// All signing secrets, for a backup.
+    pub fn signing_secrets(&self) -> &JwtSecrets {
+        &self.contents.jwt
     }
 
     /// The secret that signs new tokens.

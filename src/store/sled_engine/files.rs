@@ -79,6 +79,32 @@ pub(super) fn require(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes sure that what is read from here on is what is on the disk.
+///
+/// After a sync that failed, the kernel keeps pages that it never wrote and takes them for clean: a store that is opened
+/// upon them would acknowledge commits behind a gap, and lose them with the next power cut. So they are dropped, and the
+/// log ends where it ends on the disk.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn forget_unwritten(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !path.is_file() {
+            continue;
+        }
+        let file = File::open(path)?;
+        if let Err(error) = file.sync_data() {
+            tracing::warn!(%error, "the disk did not take what was written before; what it holds is read again");
+        }
+        // Not every file system can, and then nothing changes.
+        if let Err(error) = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed) {
+            tracing::debug!(%error, "pages of the store could not be dropped");
+        }
+    }
+    Ok(())
+}
+
 /// Makes what was created in `dir`, and `dir` itself, survive a power cut.
 ///
 /// # Errors
@@ -131,23 +157,6 @@ pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {
     let file = tempfile::tempfile_in(dir)?;
     file.write_all_at(&[0; 8 * 1024], 0)?;
     file.sync_data()?;
-    Ok(())
-}
-
-/// Makes the next reader of a store's files read the disk: after a failed write, what the kernel remembers of a file may
-/// be more than the disk has (fsync(2): after an error, its pages count as clean).
-///
-/// # Errors
-/// [`StoreError::Full`] and [`StoreError::Io`] when something cannot be written that was not tried yet.
-pub(super) fn forget(dir: &Path) -> Result<(), StoreError> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            let file = File::open(entry.path())?;
-            file.sync_all()?;
-            rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).map_err(io::Error::from)?;
-        }
-    }
     Ok(())
 }
 

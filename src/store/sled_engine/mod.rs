@@ -172,6 +172,7 @@ impl SledStore {
 fn resume(dir: &Path, options: SledOptions, seal: &Arc<dyn HeadSeal>) -> Result<Engine, StoreError> {
     files::require(dir)?;
     reserve::use_if_needed(dir)?;
+    files::forget_unwritten(dir)?;
     let db = open_sled(dir, options.cache_capacity)?;
     let engine = Engine::resume(db, dir, Arc::clone(seal))?;
     reserve::fill(dir);
@@ -185,7 +186,6 @@ fn resume_after(
     seal: &Arc<dyn HeadSeal>,
     acknowledged: &Head,
 ) -> Result<Running, StoreError> {
-    files::forget(dir)?;
     let engine = resume(dir, options, seal)?;
     let head = engine.head.read().clone();
     if head.generation < acknowledged.generation {

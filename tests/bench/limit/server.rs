@@ -14,6 +14,8 @@ use crate::Result;
 use crate::fixture::{KEY_DIGITS, Scratch, VALUE_SIZE};
 use crate::system::Process;
 
+/// What it answers to; nothing in it has to be matched.
+pub const PATH: &str = "/api/constant";
 /// Workers of either server.
 pub const WORKERS: usize = 2;
 
@@ -38,7 +40,7 @@ pub fn serve(socket: &Path) -> Result<()> {
     actix_web::rt::System::new().block_on(async move {
         let app = move || {
             let constant = move || async move { HttpResponse::Ok().content_type("application/json").body(answer) };
-            App::new().route("/api/secrets/{key}", web::get().to(constant))
+            App::new().route(PATH, web::get().to(constant))
         };
         let server = HttpServer::new(app).workers(WORKERS).listen(tcp)?.listen_uds(unix)?.run();
         sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)])?;

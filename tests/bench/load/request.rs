@@ -22,12 +22,7 @@ impl Request {
         Self::of_key(&format!("GET /api/secrets/KEY_{{key}} HTTP/1.1\r\n{HOST}{}\r\n", credentials.header(caller)))
     }
 
-    /// Reads what the limit answers: the same without a credential.
-    pub fn constant() -> Self {
-        Self::of_key(&format!("GET /api/secrets/KEY_{{key}} HTTP/1.1\r\n{HOST}\r\n"))
-    }
-
-    /// Reads a path, as the daemon's own user.
+    /// Reads a path without a credential.
     pub fn path(path: &str) -> Self {
         Self::of_key(&format!("GET {path} HTTP/1.1\r\n{HOST}\r\n"))
     }

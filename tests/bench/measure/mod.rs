@@ -1,4 +1,6 @@
 //! Figures: a sample of one window, several of them by turns, and what they come to.
+//!
+//! Something else on the machine disturbs some windows and not others; medians and quartiles of many short ones bear it.
 
 use std::time::Duration;
 
@@ -15,18 +17,20 @@ pub struct Sample {
     pub p50: f64,
     /// All but one in a hundred took at most this long, in microseconds.
     pub p99: f64,
-    /// The server's time on a processor for each, in microseconds.
-    pub cpu: f64,
+    /// How many there were.
+    pub count: u64,
+    /// The server's time on a processor for all of them, in microseconds.
+    pub cpu_micros: u64,
 }
 
-/// The middle of several figures, and how far apart they were.
+/// The middle of several figures, and how far apart the middle half of them is.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     /// The median.
     pub median: f64,
-    /// The least.
+    /// A quarter of them were below.
     pub low: f64,
-    /// The greatest.
+    /// A quarter of them were above.
     pub high: f64,
 }
 
@@ -69,7 +73,8 @@ impl Sample {
             rate: count as f64 / elapsed.as_secs_f64(),
             p50: micros(50),
             p99: micros(99),
-            cpu: cpu_micros as f64 / count as f64,
+            count: count as u64,
+            cpu_micros,
         }
     }
 }
@@ -80,10 +85,15 @@ impl Spread {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
-        let (half, last) = (figures.len() / 2, figures.len().saturating_sub(1));
-        let median =
-            if figures.len() % 2 == 1 { at(half) } else { f64::midpoint(at(half.saturating_sub(1)), at(half)) };
-        Self { median, low: at(0), high: at(last) }
+        let last = figures.len().saturating_sub(1);
+        // Between two figures where none stands there.
+        let quantile = |quarters: usize| f64::midpoint(at(last * quarters / 4), at((last * quarters).div_ceil(4)));
+        Self { median: quantile(2), low: quantile(1), high: quantile(3) }
+    }
+
+    /// Of a single figure.
+    pub fn one(figure: f64) -> Self {
+        Self { median: figure, low: figure, high: figure }
     }
 
     /// Of one figure of each sample.
@@ -96,10 +106,19 @@ impl Spread {
         Self::of(ours.iter().zip(limit).map(|(ours, limit)| figure(ours) / figure(limit)))
     }
 
-    /// The farthest from the median, as a share of it in percent.
+    /// How far from the median the middle half of the figures reaches, as a share of it in percent.
     pub fn percent(&self) -> f64 {
         (self.high - self.median).max(self.median - self.low) / self.median * 100.0
     }
+}
+
+/// The server's time on a processor for each operation of all samples, in microseconds. The kernel counts it in steps that
+/// are too coarse for one window.
+#[expect(clippy::cast_precision_loss, reason = "counts and times of one run")]
+pub fn cpu_each(samples: &[Sample]) -> f64 {
+    let (cpu, count) =
+        samples.iter().fold((0, 0), |(cpu, count), sample| (cpu + sample.cpu_micros, count + sample.count));
+    cpu as f64 / count as f64
 }
 
 /// One of several things that are measured by turns.

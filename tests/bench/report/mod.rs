@@ -97,10 +97,13 @@ fn print(text: &str) -> Result<()> {
 fn machine() -> Vec<(&'static str, String)> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     vec![
         ("processor", model.map_or("unknown", |(_, name)| name).to_owned()),
         ("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string()),
         ("kernel", kernel.trim().to_owned()),
+        // Whether the machine had something else to do.
+        ("load before", load.split(' ').next().unwrap_or_default().to_owned()),
     ]
 }

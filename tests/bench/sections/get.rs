@@ -5,8 +5,8 @@ use crate::arguments::Arguments;
 use crate::fixture::{Caller, Scratch, Vault, seed};
 use crate::limit::server;
 use crate::load::Request;
-use crate::measure::{Sample, Spread, Transport, Turn, asking, by_turns};
-use crate::report::{Section, Sense};
+use crate::measure::{Sample, Spread, Transport, Turn, asking, by_turns, cpu_each};
+use crate::report::{Section, Sense, number};
 use crate::sections::{CONCURRENCY, SECRETS, apart, shown};
 
 const KINDS: [(Transport, Caller); 5] = [
@@ -32,7 +32,7 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
     let scratch = Scratch::new()?;
     let bare = server::start(&scratch)?;
     for connections in CONCURRENCY {
-        let limits = TRANSPORTS.map(|transport| (&bare, transport, Request::constant()));
+        let limits = TRANSPORTS.map(|transport| (&bare, transport, Request::path(server::PATH)));
         let ours = KINDS.map(|(transport, caller)| (&daemon, transport, Request::get(&vault.credentials, caller)));
         let mut turns: Vec<Turn<'_>> = limits
             .into_iter()
@@ -62,9 +62,11 @@ fn tell(
     let what = format!("{connections} {}, {}", transport.name(), caller.name());
     let rate = Spread::over(ours, |sample| sample.rate);
     let ratio = |figure: fn(&Sample) -> f64| Spread::ratio(ours, limit, figure);
-    let of_bare = [ratio(|s| s.rate), ratio(|s| s.p50), ratio(|s| s.p99), ratio(|s| s.cpu)];
+    let [cpu, bare_cpu] = [ours, limit].map(cpu_each);
+    let of_bare = [ratio(|s| s.rate), ratio(|s| s.p50), ratio(|s| s.p99), Spread::one(cpu / bare_cpu)];
     let mut row = vec![what.clone(), shown(rate), apart(rate)];
-    row.extend([|s: &Sample| s.p50, |s: &Sample| s.p99, |s: &Sample| s.cpu].map(|f| shown(Spread::over(ours, f))));
+    row.extend([|s: &Sample| s.p50, |s: &Sample| s.p99].map(|figure| shown(Spread::over(ours, figure))));
+    row.push(number(cpu));
     row.push(shown(Spread::over(limit, |sample| sample.rate)));
     row.extend(of_bare.map(shown));
     section.row(row);
@@ -72,9 +74,9 @@ fn tell(
     section.figure(name("rate"), "1/s", rate);
     section.figure(name("p50"), "µs", Spread::over(ours, |sample| sample.p50));
     section.figure(name("p99"), "µs", Spread::over(ours, |sample| sample.p99));
-    section.figure(name("cpu"), "µs", Spread::over(ours, |sample| sample.cpu));
+    section.figure(name("cpu"), "µs", Spread::one(cpu));
     section.figure(name("bare-rate"), "1/s", Spread::over(limit, |sample| sample.rate));
-    section.figure(name("bare-cpu"), "µs", Spread::over(limit, |sample| sample.cpu));
+    section.figure(name("bare-cpu"), "µs", Spread::one(bare_cpu));
     for (figure, spread) in ["rate-of-bare", "p50-of-bare", "p99-of-bare", "cpu-of-bare"].into_iter().zip(of_bare) {
         section.figure(name(figure), "", spread);
     }

@@ -42,7 +42,7 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
             let numbers = [each, length, length / took.median * 1000.0, peak].map(crate::report::number);
             section.row([format!("{what} of {size}"), shown(took), apart(took)].into_iter().chain(numbers));
             section.figure(format!("{what}/{size}"), "ms", took);
-            section.figure(format!("{what}/{size}/peak"), "MB", Spread::of([peak]));
+            section.figure(format!("{what}/{size}/peak"), "MB", Spread::one(peak));
         }
     }
     daemon.stop()?;

@@ -5,7 +5,7 @@ use crate::arguments::Arguments;
 use crate::fixture::{Caller, Vault, seed};
 use crate::limit::disk::{Reading, append};
 use crate::load::Request;
-use crate::measure::{Sample, Spread, Transport, Turn, asking, by_turns};
+use crate::measure::{Sample, Spread, Transport, Turn, asking, by_turns, cpu_each};
 use crate::report::{Section, Sense};
 use crate::sections::{CONCURRENCY, apart, shown};
 
@@ -49,8 +49,8 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
 fn tell(section: &mut Section, writers: usize, transport: Transport, ours: &[Sample], limits: [&Vec<Sample>; 2]) {
     let what = format!("{writers} {}", transport.name());
     let rate = Spread::over(ours, |sample| sample.rate);
-    let [p50, p99, cpu] =
-        [|s: &Sample| s.p50, |s: &Sample| s.p99, |s: &Sample| s.cpu].map(|figure| Spread::over(ours, figure));
+    let [p50, p99] = [|s: &Sample| s.p50, |s: &Sample| s.p99].map(|figure| Spread::over(ours, figure));
+    let cpu = Spread::one(cpu_each(ours));
     let raw = limits.map(|limit| Spread::over(limit, |sample| sample.rate));
     let ratios = limits.map(|limit| Spread::ratio(ours, limit, |sample| sample.rate));
     let mut row = vec![what.clone(), shown(rate), apart(rate)];

@@ -51,7 +51,7 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
         let created = seed(&daemon, "default", filled..size)?;
         filled = size;
         daemon.stop()?;
-        let (start, memory, daemon) = starts(&vault, if size > 100_000 { 3 } else { arguments.rounds() })?;
+        let (start, memory, daemon) = starts(&vault, if size > 100_000 { 3 } else { arguments.pick(3, 7) })?;
         let request = || Request::get(&vault.credentials, Caller::Peer);
         let window = arguments.window();
         let mut turns = [
@@ -71,7 +71,7 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
         section.row(row);
         section.figure(format!("size/{size}/start"), "ms", start);
         section.figure(format!("size/{size}/memory"), "MB", memory);
-        section.figure(format!("size/{size}/created"), "1/s", Spread::of([created]));
+        section.figure(format!("size/{size}/created"), "1/s", Spread::one(created));
         section.figure(format!("size/{size}/get-p50"), "µs", p50);
         section.figure(format!("size/{size}/get-p50-of-1000"), "", ratio);
         section.figure(format!("size/{size}/get-p99-of-1000"), "", tail);
@@ -99,7 +99,7 @@ fn starts(vault: &Vault, times: usize) -> Result<(Spread, Spread, Process)> {
 fn tell_bare_start(section: &mut Section, arguments: &Arguments) -> Result<()> {
     let (mut took, mut memory) = (Vec::new(), Vec::new());
     let scratch = Scratch::new()?;
-    for _ in 0..arguments.rounds() {
+    for _ in 0..arguments.pick(3, 7) {
         let bare = server::start(&scratch)?;
         took.push(bare.start.as_secs_f64() * 1000.0);
         memory.push(megabytes(Counters::of(bare.pid())?.resident));

@@ -12,7 +12,7 @@ pub fn measure(_: &Arguments) -> Result<Section> {
     let mut section = Section::new("The binary", "Stripped, as the release profile builds it.", &["what", "MB"]);
     let size = megabytes(std::fs::metadata(HUSHD)?.len());
     section.row(["hushd".to_owned(), number(size)]);
-    section.figure("weight/binary", "MB", Spread::of([size]));
+    section.figure("weight/binary", "MB", Spread::one(size));
     section.bar("release binary", (size, "MB"), Sense::AtMost, 9.0, None);
     Ok(section)
 }

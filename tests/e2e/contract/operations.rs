@@ -44,7 +44,7 @@ fn status_tells_about_the_vault(api: &Api) {
     let expected = json!({
         "status": "ok", "version": env!("CARGO_PKG_VERSION"), "vaultId": body["vaultId"],
         "dataDirectory": api.vault.sandbox.data(), "listeners": listeners, "active": 1, "total": 3,
-        "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [],
+        "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [], "backup": null,
     });
     assert_eq!(body, expected);
     assert!(body["vaultId"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());
