@@ -40,7 +40,7 @@ fn again_and_again(end: End, rounds: u64, what: &str) {
     let mut machine = Machine::new(MEGABYTES);
     machine.must_start();
     for round in 0..rounds {
-        // Between one writer who waits for each sync and many who share it.
+        // Over both transports in turn.
         let address = if round % 2 == 0 { machine.daemon().unix() } else { machine.daemon().tcp() };
         let until = match end {
             End::PowerCut => 100 + numbers.below(3800),
