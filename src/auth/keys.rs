@@ -150,6 +150,11 @@ impl KeyRing {
         Self(keys)
     }
 
+    /// How many keys are in their grace period at `now`.
+    pub fn in_grace(&self, now: Timestamp) -> usize {
+        self.0.iter().filter(|key| key.valid_until.is_some_and(|until| until > now)).count()
+    }
+
     /// Whether `text` is one of the keys; `Some(true)` for one in its grace period.
     ///
     /// Every key of the ring is compared, in constant time.

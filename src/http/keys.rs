@@ -8,7 +8,7 @@ use crate::api::{
 use crate::auth::KeyKind;
 use crate::http::caller::Minter;
 use crate::http::error::HttpError;
-use crate::http::openapi::{BadBody, Refused};
+use crate::http::openapi::{BadBody, Refused, TooMany};
 use crate::http::{State, body};
 
 /// Longest body of these calls, in bytes.
@@ -18,7 +18,7 @@ type Answer = Result<HttpResponse, HttpError>;
 
 /// Replaces the admin API key; the old one stays valid for the grace period
 #[utoipa::path(post, path = "/api/secrets/api-key/rotate", tag = "Keys", request_body = Option<RotateKeyRequest>,
-    responses((status = 200, description = "The new key", body = RotateApiKeyResponse), BadBody, Refused))]
+    responses((status = 200, description = "The new key", body = RotateApiKeyResponse), TooMany, BadBody, Refused))]
 pub(super) async fn rotate_api_key(
     state: web::Data<State>,
     caller: Minter,
@@ -34,7 +34,7 @@ pub(super) async fn rotate_api_key(
 
 /// Replaces the anon key; the old one stays valid for the grace period
 #[utoipa::path(post, path = "/api/secrets/anon-key/rotate", tag = "Keys", request_body = Option<RotateKeyRequest>,
-    responses((status = 200, description = "The new key", body = RotateAnonKeyResponse), BadBody, Refused))]
+    responses((status = 200, description = "The new key", body = RotateAnonKeyResponse), TooMany, BadBody, Refused))]
 pub(super) async fn rotate_anon_key(
     state: web::Data<State>,
     caller: Minter,

@@ -56,6 +56,8 @@ pub(super) struct Conflict;
 pub(super) struct AlreadyExists;
 /// What a call with a body may answer.
 pub(super) struct BadBody;
+/// What a rotation may answer.
+pub(super) struct TooMany;
 
 impl IntoResponses for Refused {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -77,6 +79,12 @@ impl IntoResponses for Missing {
 impl IntoResponses for Conflict {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         failures(&[(412, "The revision moved")])
+    }
+}
+
+impl IntoResponses for TooMany {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&[(429, "Too many rotated keys are in their grace period")])
     }
 }
 

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     PreconditionFailed,
     /// Over a limit of size.
     TooLarge,
+    /// Too often in too short a time.
+    RateLimited,
     /// The disk is full.
     StorageFull,
     /// A failure of ours: the store, a damaged record, the system's randomness.
@@ -94,6 +96,12 @@ pub enum VaultError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// So many rotated keys are still valid that no more are made.
+    #[error("{limit} rotated keys are still in their grace period")]
+    TooManyRotations {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// A record that must be there is missing, broken or not authentic.
     #[error("Failed to read secret: {key}")]
     Damaged {
@@ -155,6 +163,7 @@ impl VaultError {
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::PreconditionFailed { .. } => ErrorKind::PreconditionFailed,
             Self::ValueTooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooManyRotations { .. } => ErrorKind::RateLimited,
             Self::Store { source, .. } => match source {
                 StoreError::Full | StoreError::ReadOnly { cause: Latch::Full } => ErrorKind::StorageFull,
                 StoreError::Conflict
@@ -190,6 +199,7 @@ impl VaultError {
             Self::RevisionNotFound { .. } => Some("GET /api/secrets/{key}/revisions lists the revisions that are kept"),
             Self::AlreadyExists { .. } => Some("Use PUT /api/secrets/{key} to change it, or another key"),
             Self::PreconditionFailed { .. } => Some("Read the secret again and repeat the request with its new ETag"),
+            Self::TooManyRotations { .. } => Some("Wait until their grace periods end, and rotate with shorter ones"),
             Self::ValueTooLarge { .. } => Some("Store a shorter value, or raise max-value-size in the configuration"),
             Self::Damaged { .. } | Self::MaybeLost { .. } | Self::ReadOnly { .. } => {
                 Some("See the daemon's log and GET /api/status; restore the vault from a backup")

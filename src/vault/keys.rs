@@ -15,12 +15,16 @@ use crate::vault::{Vault, VaultError, record, to_the_end};
 /// Longest life of a minted token, in seconds: a year.
 const MAX_TTL_SECONDS: i64 = 31_536_000;
 
+/// Most keys of a kind that are in their grace period at once: they share a record, and each is compared.
+const MAX_IN_GRACE: usize = 128;
+
 impl Vault {
     /// Replaces the current key of a kind; the old one stays valid for the grace period. Gives the new key, which is
     /// kept nowhere, and the end of the old one.
     ///
     /// # Errors
-    /// [`VaultError::InvalidInput`] when the grace period is out of range; errors of the store.
+    /// [`VaultError::InvalidInput`] when the grace period is out of range; [`VaultError::TooManyRotations`]; errors of
+    /// the store.
     pub async fn rotate_key(
         self: &Arc<Self>,
         by: &Principal,
@@ -45,6 +49,9 @@ impl Vault {
             let now = vault.clock.now();
             let new = ApiKey::generate(kind)
                 .map_err(|error| VaultError::Internal { verb: verb.to_owned(), detail: error.to_string() })?;
+            if vault.authenticator.keys(kind).in_grace(now) >= MAX_IN_GRACE {
+                return Err(VaultError::TooManyRotations { limit: MAX_IN_GRACE });
+            }
             let ring = vault.authenticator.keys(kind).rotated(new.to_stored(now), now, grace);
             let plain = record::encode(&ring).map_err(|error| undecodable(verb, error))?;
             let key = record::api_key_key(kind);

@@ -249,6 +249,21 @@ async fn rotations_are_in_force_at_once_and_out_of_range_grace_is_refused() {
 }
 
 #[tokio::test]
+async fn rotations_stop_before_the_keys_in_grace_outgrow_their_record() {
+    let fixture = Fixture::new(Limits::default());
+    let mut done = 0;
+    let refused = loop {
+        match fixture.vault.rotate_key(&BY, KeyKind::Anon, None).await {
+            Ok(_) => done += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((done, refused.kind()), (128, ErrorKind::RateLimited));
+    fixture.clock.advance(Duration::from_hours(168));
+    fixture.vault.rotate_key(&BY, KeyKind::Anon, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dropped_request_still_writes_to_its_end() {
     let fixture = Fixture::new(Limits::default());
     let create = fixture.create("A", "1");
