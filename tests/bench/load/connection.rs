@@ -51,12 +51,12 @@ impl<S: Stream> Connection<S> {
                 }
                 Ok(length as u64)
             }
-            Body::Chunked => self.to_last_chunk(head, filled).await,
+            Body::Chunked => self.read_to_last_chunk(head, filled).await,
         }
     }
 
     /// Reads chunks to the last one. JSON has no line ends of its own, so that only the last chunk ends like this.
-    async fn to_last_chunk(&mut self, head: usize, filled: usize) -> io::Result<u64> {
+    async fn read_to_last_chunk(&mut self, head: usize, filled: usize) -> io::Result<u64> {
         const LAST: &[u8] = b"\r\n0\r\n\r\n";
         let mut end = self.buffer[head..filled].to_vec();
         let mut there = end.len();

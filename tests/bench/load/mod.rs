@@ -161,9 +161,9 @@ impl Driver {
             let ended = stopwatch::now();
             let nanos = u32::try_from((ended - begun).as_nanos()).unwrap_or(u32::MAX);
             if request.writes {
-                outcome.writes.push(nanos)
+                outcome.writes.push(nanos);
             } else {
-                outcome.reads.push(nanos)
+                outcome.reads.push(nanos);
             }
             if self.load.window.is_some_and(|window| ended - self.started >= window) {
                 break;

@@ -149,14 +149,14 @@ pub fn under_load(server: &Process, load: &Load) -> Result<(Outcome, u64)> {
 }
 
 /// A turn that asks one thing of a server, for any of the first `keys` keys.
-pub fn asking<'a>(
-    server: &'a Process,
+pub fn asking(
+    server: &Process,
     transport: Transport,
     connections: usize,
     request: Request,
     keys: u32,
     window: Duration,
-) -> Turn<'a> {
+) -> Turn<'_> {
     let target = transport.target(&server.addresses);
     let load = Load { target, connections, work: Work::One(request), keys: Keys::Random(keys), window: Some(window) };
     Box::new(move || {

@@ -59,7 +59,7 @@ impl Report {
             .iter()
             .map(|bar| {
                 json!({"what": bar.what, "figure": bar.figure, "unit": bar.unit, "sense": bar.sense.sign(),
-                    "bar": bar.bar, "aim": bar.aim, "met": bar.is_met()})
+                    "bar": bar.required, "aim": bar.aim, "met": bar.is_met()})
             })
             .collect();
         let all = json!({"quick": self.quick, "machine": machine, "figures": figures, "bars": bars});

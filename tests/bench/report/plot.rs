@@ -37,12 +37,12 @@ pub fn bars(bars: &[&Bar]) -> String {
 
 fn row(bar: &Bar, y: u32) -> String {
     let share = match bar.sense {
-        Sense::AtLeast => bar.bar / bar.figure,
-        Sense::AtMost => bar.figure / bar.bar,
+        Sense::AtLeast => bar.required / bar.figure,
+        Sense::AtMost => bar.figure / bar.required,
     };
     let length = share.clamp(0.0, MOST) * f64::from(LINE - LEFT);
     let color = if bar.is_met() { "#3a7d44" } else { "#b3392f" };
-    let said = format!("{} {} ({} {})", number(bar.figure), bar.unit, bar.sense.sign(), number(bar.bar));
+    let said = format!("{} {} ({} {})", number(bar.figure), bar.unit, bar.sense.sign(), number(bar.required));
     format!(
         r#"<text x="{before}" y="{text_y}" text-anchor="end">{what}</text>
 <rect x="{LEFT}" y="{y}" width="{length:.1}" height="14" fill="{color}"/>

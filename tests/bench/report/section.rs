@@ -40,7 +40,7 @@ pub struct Bar {
     /// Whether more is better.
     pub sense: Sense,
     /// What is required.
-    pub bar: f64,
+    pub required: f64,
     /// What is hoped for.
     pub aim: Option<f64>,
 }
@@ -67,10 +67,10 @@ impl Section {
         what: impl Into<String>,
         (figure, unit): (f64, &'static str),
         sense: Sense,
-        bar: f64,
+        required: f64,
         aim: Option<f64>,
     ) {
-        self.bars.push(Bar { what: what.into(), figure, unit, sense, bar, aim });
+        self.bars.push(Bar { what: what.into(), figure, unit, sense, required, aim });
     }
 }
 
@@ -78,8 +78,8 @@ impl Bar {
     /// Whether the figure is where it has to be.
     pub fn is_met(&self) -> bool {
         match self.sense {
-            Sense::AtLeast => self.figure >= self.bar,
-            Sense::AtMost => self.figure <= self.bar,
+            Sense::AtLeast => self.figure >= self.required,
+            Sense::AtMost => self.figure <= self.required,
         }
     }
 

@@ -22,7 +22,7 @@ pub fn bars(bars: &[&Bar]) -> String {
             vec![
                 bar.what.clone(),
                 format!("{} {}", number(bar.figure), bar.unit).trim_end().to_owned(),
-                limit(bar.bar),
+                limit(bar.required),
                 bar.aim.map(limit).unwrap_or_default(),
                 met.to_owned(),
             ]
