@@ -145,3 +145,38 @@ fn parse<'de, T: serde::Deserialize<'de>>(line: &'de [u8], number: u64) -> Resul
 fn misread(number: u64) -> BackupError {
     BackupError::damaged(format!("line {number} is not what it should be"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::crypto::{EncryptedWriter, GeneratedIdentity};
+
+    /// What comes of a file with these lines.
+    fn open(lines: &str) -> Result<(), BackupError> {
+        let identity = GeneratedIdentity::generate(Timestamp::from_millis(0));
+        let mut writer = EncryptedWriter::new(&[identity.recipient()], Vec::new()).unwrap();
+        writer.write_all(lines.as_bytes()).unwrap();
+        let file = writer.finish().unwrap();
+        let identities = Identities::parse(identity.file_text().as_bytes(), &mut || None).unwrap();
+        BackupReader::open(&*file, &identities).map(|_| ())
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_whatever_it_holds() {
+        let error = open("{\"type\":\"header\",\"format\":2,\"novel\":true}\n{\"type\":\"novel\"}\n").unwrap_err();
+        assert!(matches!(error, BackupError::UnsupportedFormat { found: 2, supported: 1 }), "{error}");
+        assert_eq!(error.to_string(), "the backup has format 2, and this program knows formats up to 1");
+    }
+
+    #[test]
+    fn what_is_no_backup_is_said_to_be_none() {
+        for lines in ["", "secret\n", "{}\n", "{\"type\":\"header\",\"format\":1}\n", "{\"type\":\"keys\"}\n"] {
+            let error = open(lines).unwrap_err();
+            assert!(matches!(error, BackupError::Damaged { .. }), "{lines}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}
