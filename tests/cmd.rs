@@ -419,7 +419,9 @@ fn a_socket_that_may_not_be_opened_is_told_apart_from_a_daemon_that_does_not_run
     if rustix::process::geteuid().is_root() {
         // Nothing is closed to root, so another user asks, with a program within that user's reach.
         let program = directory.path().join("hushd");
-        std::fs::copy(env!("CARGO_BIN_EXE_hushd"), &program).unwrap();
+        // By another process: a program that is open for writing cannot be run, and what this one has open is inherited by
+        // whatever other tests start at the same moment.
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_hushd")).arg(&program).status().unwrap().success());
         command = Command::new(program);
         command.env_clear().env("HOME", "/nonexistent/home").uid(65534).gid(65534);
     }
