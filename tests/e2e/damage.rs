@@ -44,8 +44,8 @@ fn whatever_is_damaged_is_named_or_harmless() {
     let mut ended = Ended::default();
     for trial in 0..number("HUSHD_TEST_DAMAGE", 60) {
         let copy = copy_of(&vault);
-        let what = format!("trial {trial}: {}", damage(&copy.sandbox, &mut numbers));
-        judge(copy, &what, &readable, &mut ended);
+        let (name, done) = damage(&copy.sandbox, &mut numbers);
+        judge(copy, &name, &format!("trial {trial}: {name}: {done}"), &readable, &mut ended);
     }
     eprintln!("{ended:?}");
     assert!(ended.unaffected > 0 && ended.refused > 0, "{ended:?}");
@@ -79,8 +79,8 @@ fn copy_of(vault: &Vault) -> Vault {
     Vault { sandbox, jwt_secret: vault.jwt_secret.clone(), api_key: vault.api_key.clone() }
 }
 
-/// Damages one file, and says how.
-fn damage(sandbox: &Sandbox, numbers: &mut Numbers) -> String {
+/// Damages one file, and says which and how.
+fn damage(sandbox: &Sandbox, numbers: &mut Numbers) -> (String, String) {
     let mut paths: Vec<PathBuf> = files::contents(&sandbox.data()).into_iter().map(|(path, _)| path).collect();
     paths.retain(|path| path.file_name().is_some_and(|name| name != "reserve"));
     paths.push(sandbox.identity());
@@ -93,35 +93,50 @@ fn damage(sandbox: &Sandbox, numbers: &mut Numbers) -> String {
     let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
     let file = OpenOptions::new().write(true).open(path).unwrap();
     let name = path.strip_prefix(sandbox.path("")).unwrap().display().to_string();
-    match numbers.below(8) {
+    let done = match numbers.below(8) {
         0..4 => {
             let at = numbers.below(used);
             let bit = numbers.below(8);
             let before = content.get(usize::try_from(at).unwrap()).copied().unwrap_or(0);
             file.write_all_at(&[before ^ (1 << bit)], at).unwrap();
-            format!("{name}: bit {bit} of byte {at} flipped")
+            format!("bit {bit} of byte {at} flipped")
         }
         4 | 5 => {
             let at = numbers.below(used);
             let length = 1 + numbers.below(8192).min(content.len() as u64 - at.min(content.len() as u64));
             file.write_all_at(&vec![0; usize::try_from(length).unwrap()], at).unwrap();
-            format!("{name}: {length} bytes zeroed from {at}")
+            format!("{length} bytes zeroed from {at}")
         }
         6 => {
             let at = numbers.below(used);
             file.set_len(at).unwrap();
-            format!("{name}: cut at {at} of {}", content.len())
+            format!("cut at {at} of {}", content.len())
         }
         _ => {
             fs::remove_file(path).unwrap();
-            format!("{name}: deleted")
+            "deleted".to_owned()
         }
+    };
+    (name, done)
+}
+
+/// What a refusal must name: the damaged file, or the directory that only the store understands. A master key that was
+/// changed into another one shows at the keyring.
+fn names(name: &str) -> &'static [&'static str] {
+    if name.contains("/db/") {
+        &["/db "]
+    } else if name.ends_with("identity.txt") {
+        &["identity.txt", "keyring.age"]
+    } else if name.ends_with("keyring.age") {
+        &["keyring.age"]
+    } else {
+        &["hushd-vault", "has a format"]
     }
 }
 
 /// Starts the daemon on the damaged vault, reads everything, and checks it.
 #[track_caller]
-fn judge(vault: Vault, what: &str, readable: &Readable, ended: &mut Ended) {
+fn judge(vault: Vault, name: &str, what: &str, readable: &Readable, ended: &mut Ended) {
     let daemon = match Daemon::launch(&vault.sandbox, Daemon::command(&vault.sandbox)) {
         Ok(daemon) => daemon,
         Err(failure) => {
@@ -130,6 +145,8 @@ fn judge(vault: Vault, what: &str, readable: &Readable, ended: &mut Ended) {
                 failure.stderr.contains("hushd: error: ") && failure.stderr.contains("hushd: hint: "),
                 "{what}: {failure:#?}"
             );
+            let error = failure.stderr.lines().find(|line| line.starts_with("hushd: error: ")).unwrap();
+            assert!(names(name).iter().any(|named| error.contains(named)), "{what}: {failure:#?}");
             assert!(!failure.stderr.contains("panicked at src"), "{what}: {failure:#?}");
             let check = vault.sandbox.run(&["check"]);
             assert!(matches!(check.code, 65 | 77 | 78), "{what}: {check:#?}");
