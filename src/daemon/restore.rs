@@ -155,7 +155,7 @@ pub fn drill(file: &Path, identities: &Identities, scratch: Option<&Path>) -> Re
 /// The drill of a backup whose identity is in a file: the one that is named, or the configured one.
 ///
 /// # Errors
-/// As [`drill`], and those of reading the identity.
+/// As those of a drill, and those of reading the identity.
 pub fn verify(
     config: &VaultConfig,
     file: &Path,

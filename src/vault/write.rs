@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::auth::Principal;
@@ -63,6 +64,37 @@ impl Precondition {
     }
 }
 
+/// A change of one secret under way. It holds the secret's lock.
+struct Change {
+    vault: Arc<Vault>,
+    by: Principal,
+    namespace: Namespace,
+    key: Key,
+    /// What is done, with the secret's name, for errors.
+    verb: String,
+    now: Timestamp,
+    _lock: OwnedMutexGuard<()>,
+}
+
+impl Change {
+    /// The secret, which must be there and as the client expects it.
+    fn existing(&self, precondition: &Precondition) -> Result<Arc<Entry>, VaultError> {
+        let entry = self.vault.find(&self.namespace, &self.key)?;
+        precondition.check(&entry)?;
+        Ok(entry)
+    }
+
+    /// Makes it durable. Says the number of the newest revision.
+    async fn commit(
+        &self,
+        old: Option<&Arc<Entry>>,
+        draft: SecretRecord,
+        value: Option<&SecretValue>,
+    ) -> Result<u64, VaultError> {
+        self.vault.commit(&self.by, &self.verb, old, draft, value, self.now).await
+    }
+}
+
 impl Vault {
     /// Creates a secret, or revives one that is inactive or expired under its old identifier.
     ///
@@ -77,14 +109,13 @@ impl Vault {
         create: Create,
     ) -> Result<SecretId, VaultError> {
         self.check_size(&create.value)?;
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
-        to_the_end("create secret", async move {
-            let verb = format!("create secret: {key}");
-            let _lock = vault.locks.lock(&namespace, &key).await;
-            let now = vault.clock.now();
-            let old = vault.find_or_missing(&namespace, &key)?;
+        self.change(by, namespace, key, "create", move |change| async move {
+            let Change { vault, namespace, key, now, .. } = &change;
+            let old = vault.find_or_missing(namespace, key)?;
             let mut draft = match &old {
-                Some(entry) if entry.is_readable(now) => return Err(VaultError::AlreadyExists { key }),
+                Some(entry) if entry.is_readable(*now) => {
+                    return Err(VaultError::AlreadyExists { key: key.clone() });
+                }
                 Some(entry) if !entry.record.is_active && entry.record.is_reserved => {
                     return Err(VaultError::Forbidden {
                         message: format!("Cannot revive reserved secret: {key}"),
@@ -92,13 +123,13 @@ impl Vault {
                     });
                 }
                 Some(entry) => entry.record.clone(),
-                None => SecretRecord::new(Uuid::new_v4(), &namespace, &key, now),
+                None => SecretRecord::new(Uuid::new_v4(), namespace, key, *now),
             };
             draft.is_active = true;
             draft.is_reserved = create.is_reserved;
             draft.expires_at = create.expires_at.map(Timestamp::as_millis);
             let id = draft.id;
-            vault.commit(&by, &verb, old.as_ref(), draft, Some(&create.value), now).await?;
+            change.commit(old.as_ref(), draft, Some(&create.value)).await?;
             Ok(id)
         })
         .await
@@ -131,22 +162,18 @@ impl Vault {
                 next: Some("Send at least one of value, isActive, isReserved and expiresAt"),
             });
         }
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
-        to_the_end("update secret", async move {
-            let verb = format!("update secret: {key}");
-            let _lock = vault.locks.lock(&namespace, &key).await;
-            let old = vault.find(&namespace, &key)?;
-            precondition.check(&old)?;
+        self.change(by, namespace, key, "update", move |change| async move {
+            let old = change.existing(&precondition)?;
             let mut draft = old.record.clone();
             draft.is_reserved = update.is_reserved.unwrap_or(draft.is_reserved);
             draft.is_active = update.is_active.unwrap_or(draft.is_active);
             if update.is_active == Some(false) && draft.is_reserved {
-                return Err(reserved(&key));
+                return Err(reserved(&change.key));
             }
             if let Some(expires_at) = update.expires_at {
                 draft.expires_at = expires_at.map(Timestamp::as_millis);
             }
-            vault.commit(&by, &verb, Some(&old), draft, update.value.as_ref(), vault.clock.now()).await
+            change.commit(Some(&old), draft, update.value.as_ref()).await
         })
         .await
     }
@@ -163,20 +190,16 @@ impl Vault {
         key: &Key,
         precondition: Precondition,
     ) -> Result<(), VaultError> {
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
-        to_the_end("delete secret", async move {
-            let verb = format!("delete secret: {key}");
-            let _lock = vault.locks.lock(&namespace, &key).await;
-            let old = vault.find(&namespace, &key)?;
-            precondition.check(&old)?;
+        self.change(by, namespace, key, "delete", move |change| async move {
+            let old = change.existing(&precondition)?;
             if old.record.is_reserved {
-                return Err(reserved(&key));
+                return Err(reserved(&change.key));
             }
             if !old.record.is_active {
                 return Ok(());
             }
             let draft = SecretRecord { is_active: false, ..old.record.clone() };
-            vault.commit(&by, &verb, Some(&old), draft, None, vault.clock.now()).await.map(|_| ())
+            change.commit(Some(&old), draft, None).await.map(|_| ())
         })
         .await
     }
@@ -192,17 +215,13 @@ impl Vault {
         key: &Key,
         precondition: Precondition,
     ) -> Result<(), VaultError> {
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
-        to_the_end("purge secret", async move {
-            let verb = format!("delete secret: {key}");
-            let _lock = vault.locks.lock(&namespace, &key).await;
-            let old = vault.find(&namespace, &key)?;
-            precondition.check(&old)?;
+        self.change(by, namespace, key, "delete", move |change| async move {
+            let old = change.existing(&precondition)?;
             if old.record.is_reserved {
-                return Err(reserved(&key));
+                return Err(reserved(&change.key));
             }
-            vault.commit_purge(&verb, &old).await?;
-            tracing::info!(principal = %by, "a secret was purged");
+            change.vault.commit_purge(&change.verb, &old).await?;
+            tracing::info!(principal = %change.by, "a secret was purged");
             Ok(())
         })
         .await
@@ -221,15 +240,36 @@ impl Vault {
         precondition: Precondition,
         revision: u64,
     ) -> Result<u64, VaultError> {
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
-        to_the_end("roll back secret", async move {
-            let verb = format!("roll back secret: {key}");
-            let _lock = vault.locks.lock(&namespace, &key).await;
-            let old = vault.readable(&namespace, &key)?;
+        self.change(by, namespace, key, "roll back", move |change| async move {
+            let Change { vault, namespace, key, .. } = &change;
+            let old = vault.readable(namespace, key)?;
             precondition.check(&old)?;
-            let kept = old.find(revision).ok_or(VaultError::RevisionNotFound { key, revision })?;
+            let kept = old.find(revision).ok_or_else(|| VaultError::RevisionNotFound { key: key.clone(), revision })?;
             let value = vault.decrypt_value(&old, kept)?;
-            vault.commit(&by, &verb, Some(&old), old.record.clone(), Some(&value), vault.clock.now()).await
+            change.commit(Some(&old), old.record.clone(), Some(&value)).await
+        })
+        .await
+    }
+
+    /// Runs a change of one secret to its end, while nobody else changes it.
+    async fn change<T, F>(
+        self: &Arc<Self>,
+        by: &Principal,
+        namespace: &Namespace,
+        key: &Key,
+        verb: &str,
+        work: impl FnOnce(Change) -> F + Send + 'static,
+    ) -> Result<T, VaultError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, VaultError>> + Send,
+    {
+        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        let verb = format!("{verb} secret: {key}");
+        to_the_end(&verb.clone(), async move {
+            let lock = vault.locks.lock(&namespace, &key).await;
+            let now = vault.clock.now();
+            work(Change { vault, by, namespace, key, verb, now, _lock: lock }).await
         })
         .await
     }
