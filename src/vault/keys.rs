@@ -16,7 +16,7 @@ use crate::vault::{Vault, VaultError, record, to_the_end};
 const MAX_TTL_SECONDS: i64 = 31_536_000;
 
 /// Most keys of a kind that are in their grace period at once: they share a record, and each is compared.
-const MAX_IN_GRACE: usize = 128;
+const MAX_IN_GRACE: usize = 512;
 
 impl Vault {
     /// Replaces the current key of a kind; the old one stays valid for the grace period. Gives the new key, which is

@@ -258,7 +258,7 @@ async fn rotations_stop_before_the_keys_in_grace_outgrow_their_record() {
             Err(error) => break error,
         }
     };
-    assert_eq!((done, refused.kind()), (128, ErrorKind::RateLimited));
+    assert_eq!((done, refused.kind()), (512, ErrorKind::RateLimited));
     fixture.clock.advance(Duration::from_hours(168));
     fixture.vault.rotate_key(&BY, KeyKind::Anon, None).await.unwrap();
 }
