@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Result;
-pub use section::{Bar, Section, Sense};
+pub use section::{Bar, Section, Sense, Verdict};
 pub use text::number;
 
 /// All that was measured.
@@ -40,8 +40,9 @@ impl Report {
     pub fn finish(&self, elapsed: Duration) -> Result<()> {
         print(&text::bars(&self.bars()))?;
         let machine: Vec<String> = self.machine.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let load = load();
         let kind = if self.quick { "a quick look, figures are rough; " } else { "" };
-        print(&format!("\n{kind}{:.0} s; {}\n", elapsed.as_secs_f64(), machine.join("; ")))
+        print(&format!("\n{kind}{:.0} s; {}; load after: {load}\n", elapsed.as_secs_f64(), machine.join("; ")))
     }
 
     /// All figures as JSON.
@@ -58,8 +59,8 @@ impl Report {
             .bars()
             .iter()
             .map(|bar| {
-                json!({"what": bar.what, "figure": bar.figure, "unit": bar.unit, "sense": bar.sense.sign(),
-                    "bar": bar.required, "aim": bar.aim, "met": bar.is_met()})
+                json!({"what": bar.what, "figure": bar.figure.median, "low": bar.figure.low, "high": bar.figure.high, "unit": bar.unit, "sense": bar.sense.sign(),
+                    "bar": bar.required, "aim": bar.aim, "met": bar.verdict().text()})
             })
             .collect();
         let all = json!({"quick": self.quick, "machine": machine, "figures": figures, "bars": bars});
@@ -97,13 +98,18 @@ fn print(text: &str) -> Result<()> {
 fn machine() -> Vec<(&'static str, String)> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     vec![
         ("processor", model.map_or("unknown", |(_, name)| name).to_owned()),
         ("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string()),
         ("kernel", kernel.trim().to_owned()),
         // Whether the machine had something else to do.
-        ("load before", load.split(' ').next().unwrap_or_default().to_owned()),
+        ("load before", load()),
     ]
+}
+
+/// How busy the machine was in the last minute (proc(5)).
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -1,6 +1,6 @@
 //! The bars as a plot: each figure as a share of what its bar allows, so that everything left of the line is met.
 
-use crate::report::{Bar, Sense, number};
+use crate::report::{Bar, Sense, Verdict, number};
 
 const WIDTH: u32 = 1160;
 const ROW: u32 = 22;
@@ -37,12 +37,16 @@ pub fn bars(bars: &[&Bar]) -> String {
 
 fn row(bar: &Bar, y: u32) -> String {
     let share = match bar.sense {
-        Sense::AtLeast => bar.required / bar.figure,
-        Sense::AtMost => bar.figure / bar.required,
+        Sense::AtLeast => bar.required / bar.figure.median,
+        Sense::AtMost => bar.figure.median / bar.required,
     };
     let length = share.clamp(0.0, MOST) * f64::from(LINE - LEFT);
-    let color = if bar.is_met() { "#3a7d44" } else { "#b3392f" };
-    let said = format!("{} {} ({} {})", number(bar.figure), bar.unit, bar.sense.sign(), number(bar.required));
+    let color = match bar.verdict() {
+        Verdict::AndAim | Verdict::Met => "#3a7d44",
+        Verdict::Missed => "#b3392f",
+        Verdict::Unsure => "#999999",
+    };
+    let said = format!("{} {} ({} {})", number(bar.figure.median), bar.unit, bar.sense.sign(), number(bar.required));
     format!(
         r#"<text x="{before}" y="{text_y}" text-anchor="end">{what}</text>
 <rect x="{LEFT}" y="{y}" width="{length:.1}" height="14" fill="{color}"/>

@@ -34,7 +34,7 @@ pub struct Bar {
     /// What was measured.
     pub what: String,
     /// What came out.
-    pub figure: f64,
+    pub figure: Spread,
     /// In what.
     pub unit: &'static str,
     /// Whether more is better.
@@ -43,6 +43,8 @@ pub struct Bar {
     pub required: f64,
     /// What is hoped for.
     pub aim: Option<f64>,
+    /// Whether the figure cannot be true.
+    pub doubtful: bool,
 }
 
 impl Section {
@@ -65,30 +67,63 @@ impl Section {
     pub fn bar(
         &mut self,
         what: impl Into<String>,
-        (figure, unit): (f64, &'static str),
+        (figure, unit): (Spread, &'static str),
         sense: Sense,
         required: f64,
         aim: Option<f64>,
     ) {
-        self.bars.push(Bar { what: what.into(), figure, unit, sense, required, aim });
+        self.bars.push(Bar { what: what.into(), figure, unit, sense, required, aim, doubtful: false });
+    }
+
+    /// Notes that the figure of the bar added last cannot be true.
+    pub fn doubt_last_bar(&mut self) {
+        if let Some(bar) = self.bars.last_mut() {
+            bar.doubtful = true;
+        }
     }
 }
 
+/// Whether a bar is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// And what is hoped for, too.
+    AndAim,
+    /// It is.
+    Met,
+    /// It is not.
+    Missed,
+    /// The rounds contradict each other, or the figure cannot be true.
+    Unsure,
+}
+
 impl Bar {
-    /// Whether the figure is where it has to be.
-    pub fn is_met(&self) -> bool {
-        match self.sense {
-            Sense::AtLeast => self.figure >= self.required,
-            Sense::AtMost => self.figure <= self.required,
+    /// Whether the figure is where it has to be. Only what the middle half of the rounds agrees on counts.
+    pub fn verdict(&self) -> Verdict {
+        let Spread { median, low, high } = self.figure;
+        let reaches = |figure: f64, limit: f64| match self.sense {
+            Sense::AtLeast => figure >= limit,
+            Sense::AtMost => figure <= limit,
+        };
+        if self.doubtful || reaches(low, self.required) != reaches(high, self.required) {
+            return Verdict::Unsure;
+        }
+        match (reaches(median, self.required), self.aim.is_some_and(|aim| reaches(low, aim) && reaches(high, aim))) {
+            (true, true) => Verdict::AndAim,
+            (true, false) => Verdict::Met,
+            (false, _) => Verdict::Missed,
         }
     }
+}
 
-    /// Whether it is where it is hoped to be.
-    pub fn reaches_aim(&self) -> bool {
-        self.aim.is_some_and(|aim| match self.sense {
-            Sense::AtLeast => self.figure >= aim,
-            Sense::AtMost => self.figure <= aim,
-        })
+impl Verdict {
+    /// As it stands in tables.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::AndAim => "yes, and the aim",
+            Self::Met => "yes",
+            Self::Missed => "NO",
+            Self::Unsure => "unsure",
+        }
     }
 }
 

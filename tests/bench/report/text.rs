@@ -14,21 +14,17 @@ pub fn bars(bars: &[&Bar]) -> String {
         .iter()
         .map(|bar| {
             let limit = |limit: f64| format!("{} {}", bar.sense.sign(), number(limit));
-            let met = match (bar.is_met(), bar.reaches_aim()) {
-                (true, true) => "yes, and the aim",
-                (true, false) => "yes",
-                (false, _) => "NO",
-            };
             vec![
                 bar.what.clone(),
-                format!("{} {}", number(bar.figure), bar.unit).trim_end().to_owned(),
+                format!("{} {}", number(bar.figure.median), bar.unit),
+                format!("{} – {}", number(bar.figure.low), number(bar.figure.high)),
                 limit(bar.required),
                 bar.aim.map(limit).unwrap_or_default(),
-                met.to_owned(),
+                bar.verdict().text().to_owned(),
             ]
         })
         .collect();
-    let columns = ["what", "figure", "bar", "aim", "met"].map(str::to_owned);
+    let columns = ["what", "figure", "middle half", "bar", "aim", "met"].map(str::to_owned);
     format!("\n### Bars\n\n{}", table(&columns, &rows))
 }
 

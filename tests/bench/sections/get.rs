@@ -83,7 +83,7 @@ fn tell(
     if connections != 64 {
         return;
     }
-    let [rate, _, p99, cpu] = of_bare.map(|spread| (spread.median, "of bare"));
+    let [rate, _, p99, cpu] = of_bare.map(|spread| (spread, "of bare"));
     let (bar, aim) = match transport {
         Transport::Tcp => (0.75, 0.85),
         Transport::Unix => (0.60, 0.75),

@@ -48,7 +48,7 @@ pub fn measure(arguments: &Arguments) -> Result<Section> {
         seen.push((memory, wakeups));
     }
     let (memory, wakeups) = seen[0];
-    section.bar("idle with 1,000 secrets: memory", (memory, "MB"), Sense::AtMost, 20.0, None);
-    section.bar("idle with 1,000 secrets: wake-ups", (wakeups, "a second"), Sense::AtMost, 1.0, None);
+    section.bar("idle with 1,000 secrets: memory", (Spread::one(memory), "MB"), Sense::AtMost, 20.0, None);
+    section.bar("idle with 1,000 secrets: wake-ups", (Spread::one(wakeups), "a second"), Sense::AtMost, 1.0, None);
     Ok(section)
 }

@@ -114,9 +114,10 @@ fn tell_bare_start(section: &mut Section, arguments: &Arguments) -> Result<()> {
 
 fn add_bars(section: &mut Section, size: u32, [start, memory, ratio]: [Spread; 3]) {
     let what = |what: &str| format!("{what} with {} secrets", number(f64::from(size)));
-    let start = (start.median / 1000.0, "s");
-    let memory = (memory.median, "MB");
-    let ratio = (ratio.median, "of 1,000");
+    let seconds = |millis: f64| millis / 1000.0;
+    let start = (Spread { median: seconds(start.median), low: seconds(start.low), high: seconds(start.high) }, "s");
+    let memory = (memory, "MB");
+    let ratio = (ratio, "of 1,000");
     match size {
         10_000 => section.bar(what("start to ready"), start, Sense::AtMost, 0.1, Some(0.025)),
         100_000 => {
