@@ -1,10 +1,12 @@
 //! The limit of a durable write: plain appends to one file, each followed by `fdatasync`.
 //!
 //! Three readings of it. **Prepared**: every thread writes the next record into space that was zeroed beforehand, as hushd's
-//! engine has it, and syncs at will; the kernel lets concurrent syncs share the work. This is the fastest and so the limit.
-//! **Growing**: the same, but the file grows, so that each sync also waits for the file system's journal, which it shares
-//! with all other programs: on a busy machine it falls to a tenth while ours does not, and a ratio to it says nothing.
-//! **Serial**: growing, append and sync under a mutex, what a program without group commit gets.
+//! engine has it, and syncs at will. **Growing**: the same, but the file grows, so that each sync also waits for the file
+//! system's journal. **Serial**: growing, append and sync under a mutex, what a program without group commit gets.
+//!
+//! Neither of the first two is always the faster: the journal lets many writers share a commit, and it is shared with all
+//! other programs, so that on a busy machine growing fell to a tenth while ours stayed. The limit is the faster of the
+//! two in each round.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
