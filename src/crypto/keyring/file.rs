@@ -4,8 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use age::armor::ArmoredReader;
-use age::{DecryptError, Decryptor, Encryptor};
+use age::Encryptor;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -13,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::crypto::jwt::JwtSecrets;
 use crate::crypto::key::SecretKey;
-use crate::crypto::{CryptoError, Identities, Keyring, Recipient};
+use crate::crypto::{CryptoError, Identities, Keyring, Recipient, decrypt_stream};
 
 /// The format that this program writes, and the newest that it reads.
 pub(super) const FORMAT: u64 = 1;
@@ -65,21 +64,12 @@ impl Keyring {
     /// # Errors
     /// [`CryptoError::NoMatchingIdentity`], [`CryptoError::KeyringDamaged`], [`CryptoError::UnsupportedFormat`].
     pub fn decrypt(file: &[u8], identities: &Identities) -> Result<Self, CryptoError> {
-        let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| {
-            damaged(if matches!(error, DecryptError::UnknownFormat) {
-                "its age format is not v1"
+        // These two are all that it fails with; of a keyring they have names of their own.
+        let mut reader = decrypt_stream(file, identities).map_err(|error| {
+            if let CryptoError::AgeFileDamaged { message } = error {
+                CryptoError::KeyringDamaged { message }
             } else {
-                "it does not start with the whole header of an age file"
-            })
-        })?;
-        if decryptor.is_scrypt() {
-            return Err(damaged("it is encrypted to a passphrase instead of recipients"));
-        }
-        let mut reader = decryptor.decrypt(identities.as_age()).map_err(|error| {
-            if matches!(error, DecryptError::NoMatchingKeys) {
                 CryptoError::NoMatchingIdentity
-            } else {
-                damaged("its header was changed")
             }
         })?;
         // Room for all of it from the start: a growing vector would leave copies behind.
