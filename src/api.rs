@@ -3,6 +3,11 @@
 //! Invariants: field names are the contract's; unknown fields are ignored; a field that is present has its type, and
 //! `null` is only accepted where the contract gives it a meaning.
 
+mod events;
+mod vault_keys;
+
+pub use events::{EventKind, EventMessage};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,6 +16,11 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::model::SecretValue;
+
+pub use vault_keys::{
+    AddRecipientRequest, AddRecipientResponse, RecipientsResponse, RekeyStatus, RemoveRecipientResponse,
+    RotateDataKeyResponse, RotateJwtSecretRequest, RotateJwtSecretResponse, SealResponse, UnsealRequest,
+};
 
 /// The body of every error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -267,19 +277,51 @@ pub struct RotateAnonKeyResponse {
     pub old_key_expires_at: Timestamp,
 }
 
-/// Body of `POST /api/tokens`: mints an administrator's JWT.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+/// Body of `POST /api/tokens`: issues a token with a scope, or mints an administrator's JWT.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateTokenRequest {
-    /// Must be true: the token is an administrator's.
-    pub admin: bool,
+    /// Whether to mint an administrator's JWT; then there is no scope, and nothing below `subject`.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub admin: Option<bool>,
+    /// The rules that the token is limited to, such as `read shop/**`: a list, or one text with `;` or newlines between.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub scope: Option<ScopeText>,
     /// How long it is valid, in seconds: 1 to 31,536,000 (a year).
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub ttl_seconds: i64,
-    /// Whom it is for (`sub`); the caller when absent.
+    /// Whom a JWT is for (`sub`); the caller when absent.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_length = 1, max_length = 128)]
     pub subject: Option<String>,
+    /// The user from whose processes alone the token is taken, over the Unix socket.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub bind_uid: Option<u32>,
+    /// The systemd unit from whose processes alone the token is taken, over the Unix socket.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub bind_unit: Option<String>,
+    /// How many requests the token is good for.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1, maximum = 1_000_000)]
+    pub uses: Option<u32>,
+    /// What it is for.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 256)]
+    pub reason: Option<String>,
+}
+
+/// The rules of a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ScopeText {
+    /// A list of rules.
+    Rules(Vec<String>),
+    /// Rules with `;` or newlines between.
+    Text(String),
 }
 
 /// Answer of `POST /api/tokens`.
@@ -290,9 +332,69 @@ pub struct CreateTokenResponse {
     #[serde(serialize_with = "expose_one")]
     #[schema(value_type = String)]
     pub token: SecretValue,
+    /// Its identifier, by which it is revoked.
+    pub id: Uuid,
     /// Until when it is valid.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+}
+
+/// What kind of token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenKind {
+    /// Issued with a scope.
+    Scoped,
+    /// A JWT that was minted here, or one of others that was revoked.
+    Jwt,
+}
+
+/// What is known of a token.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenMetadata {
+    /// Its identifier: for a JWT its `jti`.
+    pub id: String,
+    /// Its kind.
+    pub kind: TokenKind,
+    /// Whom a JWT is for.
+    #[schema(required)]
+    pub subject: Option<String>,
+    /// The rules that it is limited to; null for a JWT.
+    #[schema(required)]
+    pub scope: Option<Vec<String>>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// From when on it is refused.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// The user that it is bound to.
+    #[schema(required)]
+    pub bind_uid: Option<u32>,
+    /// The unit that it is bound to.
+    #[schema(required)]
+    pub bind_unit: Option<String>,
+    /// How many requests it was good for.
+    #[schema(required)]
+    pub uses: Option<u32>,
+    /// How many requests it is still good for.
+    #[schema(required)]
+    pub uses_left: Option<u32>,
+    /// What it is for.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// Whether it is refused already.
+    pub revoked: bool,
+}
+
+/// Answer of `GET /api/tokens`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ListTokensResponse {
+    /// The issued ones, then the JWTs, each newest first.
+    pub tokens: Vec<TokenMetadata>,
 }
 
 /// Answer of `GET /api/health`.
@@ -341,10 +443,62 @@ pub struct StatusResponse {
     pub writable: bool,
     /// What is wrong with the vault, each in a sentence; empty when nothing is.
     pub problems: Vec<String>,
+    /// Whether what is done is recorded in the audit trail: `on` or `off`.
+    #[serde(default)]
+    pub audit: String,
     /// Automatic snapshots; null where there are none.
     #[serde(default)]
     #[schema(required)]
     pub backup: Option<BackupStatus>,
+    /// A rotation of the data key that is under way; null where there is none.
+    #[serde(default)]
+    #[schema(required)]
+    pub rekey: Option<RekeyStatus>,
+    /// The policies of the configuration.
+    #[serde(default)]
+    pub policy: PolicyStatus,
+    /// What protects the process, and whether it holds.
+    #[serde(default)]
+    #[schema(required)]
+    pub hardening: Vec<Protection>,
+    /// What the daemon can see of its peers.
+    #[serde(default)]
+    #[schema(required)]
+    pub peers: PeerVisibility,
+}
+
+/// One thing that protects the daemon's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Protection {
+    /// What it is: `not-dumpable`, `no-core`, `environment-scrubbed`, `keys-locked`, `no-new-privileges`, `files`
+    /// (Landlock) or `system-calls` (seccomp).
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// How it holds, or why it does not.
+    #[schema(required)]
+    pub note: Option<String>,
+}
+
+/// What the daemon can see of the processes that call it over the Unix socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerVisibility {
+    /// Whether users and groups have the numbers that the rest of the machine knows them by.
+    pub users: bool,
+    /// Whether the units of other users' processes are in sight.
+    pub units: bool,
+    /// What is hidden and what to do about it, each in a sentence.
+    pub notes: Vec<String>,
+}
+
+/// The policies in `GET /api/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyStatus {
+    /// How many are in force.
+    pub policies: u64,
+    /// Why the newest configuration is not in force, where it is not.
+    #[schema(required)]
+    pub problem: Option<String>,
 }
 
 /// Automatic snapshots in `GET /api/status`.
@@ -359,6 +513,10 @@ pub struct BackupStatus {
     /// Whether the last drill passed; null where none was tried since the daemon started and no snapshot is there.
     #[schema(required)]
     pub last_drill_passed: Option<bool>,
+    /// When the last drill was held; null as above.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub last_drill_at: Option<Timestamp>,
     /// How many snapshots there are, each of which passed its drill.
     pub kept: u64,
     /// Why the last attempt failed.
@@ -425,6 +583,141 @@ pub struct CheckResponse {
     pub disk: DiskReport,
     /// What was found, problems first.
     pub findings: Vec<CheckFinding>,
+}
+
+/// One entry of the audit trail. Never a value or a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// Its number in the trail, from 1 on and without a gap.
+    pub sequence: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// Who: `token:SUBJECT`, `api-key`, `uid:N`; empty for somebody who was not recognised.
+    pub principal: String,
+    /// The user at the other end of the Unix socket.
+    #[schema(required)]
+    pub uid: Option<u32>,
+    /// Its process.
+    #[schema(required)]
+    pub pid: Option<i32>,
+    /// Its systemd unit.
+    #[schema(required)]
+    pub unit: Option<String>,
+    /// The name of its executable.
+    #[schema(required)]
+    pub executable: Option<String>,
+    /// What: `reveal`, `create`, `update`, `delete`, …
+    pub action: String,
+    /// In which namespace.
+    #[schema(required)]
+    pub namespace: Option<String>,
+    /// Of which secret.
+    #[schema(required)]
+    pub key: Option<String>,
+    /// Which revision.
+    #[schema(required)]
+    pub revision: Option<u64>,
+    /// `done`, `refused` or `failed`.
+    pub outcome: String,
+    /// The rule that decided.
+    #[schema(required)]
+    pub rule: Option<String>,
+    /// The request.
+    #[schema(required)]
+    pub request_id: Option<String>,
+    /// Why, in the client's words.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// How often: repeats of a refusal share an entry.
+    pub count: u32,
+}
+
+/// Answer of `GET /api/audit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListAuditResponse {
+    /// The newest first; with `after` the oldest first.
+    pub entries: Vec<AuditEntry>,
+    /// Where the next page begins; null at the end.
+    #[schema(required)]
+    pub cursor: Option<String>,
+}
+
+/// Something in the audit trail that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditFault {
+    /// In which segment.
+    pub segment: u64,
+    /// At which byte of its file.
+    pub offset: u64,
+    /// The last entry that stands before it.
+    pub after: u64,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Answer of `GET /api/audit/verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyAuditResponse {
+    /// Whether everything stands as it was written.
+    pub ok: bool,
+    /// Files that were read.
+    pub segments: u64,
+    /// Entries that stand as they were written.
+    pub entries: u64,
+    /// The oldest one.
+    #[schema(required)]
+    pub first: Option<u64>,
+    /// The newest one.
+    #[schema(required)]
+    pub last: Option<u64>,
+    /// Bytes at the end that a kill or a power cut tore.
+    pub torn_bytes: u64,
+    /// Anchors that were found, the vault's own among them.
+    pub anchors: u64,
+    /// What is wrong.
+    pub faults: Vec<AuditFault>,
+}
+
+/// Who reads a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretConsumer {
+    /// Who.
+    pub principal: String,
+    /// The user at the other end of the Unix socket.
+    #[schema(required)]
+    pub uid: Option<u32>,
+    /// Its systemd unit.
+    #[schema(required)]
+    pub unit: Option<String>,
+    /// The name of its executable.
+    #[schema(required)]
+    pub executable: Option<String>,
+    /// The revision that it read last.
+    pub revision: u64,
+    /// Whether that is the newest one.
+    pub is_current: bool,
+    /// When it read it.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_read_at: Timestamp,
+    /// How often it read the secret, as far as the trail goes back.
+    pub reads: u64,
+}
+
+/// Answer of `GET /api/secrets/{key}/consumers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListConsumersResponse {
+    /// The secret.
+    pub key: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its newest revision.
+    pub revision: u64,
+    /// Who read it, the last one first.
+    pub consumers: Vec<SecretConsumer>,
 }
 
 /// Reads a field that may be absent but, when present, has its type: a plain `null` is refused.

@@ -286,9 +286,11 @@ fn delete_undelete_and_purge_ask_for_what_they_say() {
 
 #[test]
 fn keys_and_tokens_are_printed_alone_on_standard_output() {
+    const ID: &str = "5f0c2bb6-6d2c-4c08-9f11-1f4d6f3f0d53";
     let expiry = r#""2030-01-01T00:00:00Z""#;
-    let body =
-        |name: &str, time: &str| format!(r#"{{"success":true,"message":"done","{name}":"new","{time}":{expiry}}}"#);
+    let body = |name: &str, time: &str| {
+        format!(r#"{{"success":true,"message":"done","id":"{ID}","{name}":"new","{time}":{expiry}}}"#)
+    };
     for (args, name, time, request) in [
         (
             &["api-key", "rotate", "--grace-hours", "1"][..],
@@ -314,7 +316,11 @@ fn keys_and_tokens_are_printed_alone_on_standard_output() {
         let json = [args, &["--json"]].concat();
         let (output, _) = FakeDaemon::answering(&[("200 OK", &body(name, time))]).run(&json, b"");
         let document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
-        assert_eq!(document, serde_json::json!({ name: "new", time: "2030-01-01T00:00:00.000Z" }));
+        let mut expected = serde_json::json!({ name: "new", time: "2030-01-01T00:00:00.000Z" });
+        if name == "token" {
+            expected["id"] = ID.into();
+        }
+        assert_eq!(document, expected);
     }
 }
 

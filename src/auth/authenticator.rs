@@ -4,12 +4,13 @@
 //! nothing here writes to the store, so that a wrong key costs no write.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use sha2::{Digest, Sha256};
 
 use crate::auth::tokens::{TokenError, Verified};
-use crate::auth::{KeyKind, KeyRing, Peer, Principal, SigningSecrets};
+use crate::auth::{Granted, KeyKind, KeyRing, Peer, Policy, Principal, SigningSecrets, TOKEN_PREFIX, TokenBook};
 use crate::clock::Timestamp;
 
 /// Tokens that are remembered at most.
@@ -58,13 +59,33 @@ pub enum AuthError {
     TokenExpired,
 }
 
+/// A token that was found authentic before.
+#[derive(Debug)]
+struct Remembered {
+    verified: Verified,
+    principal: Principal,
+    /// The policy that made it this principal.
+    policy: Arc<Policy>,
+}
+
+impl AuthError {
+    /// Whether somebody may have guessed: not who sent nothing, and not who had a token of ours.
+    pub fn is_wrong_credential(self) -> bool {
+        match self {
+            Self::InvalidToken | Self::InvalidApiKey => true,
+            Self::Missing | Self::TokenExpired => false,
+        }
+    }
+}
+
 /// Recognises principals.
 #[derive(Debug)]
 pub struct Authenticator {
-    secrets: SigningSecrets,
+    secrets: RwLock<Arc<SigningSecrets>>,
     api_keys: RwLock<KeyRing>,
     anon_keys: RwLock<KeyRing>,
-    verified: RwLock<HashMap<[u8; 32], Verified>>,
+    tokens: RwLock<TokenBook>,
+    verified: RwLock<HashMap<[u8; 32], Remembered>>,
     owner: u32,
 }
 
@@ -72,9 +93,10 @@ impl Authenticator {
     /// Takes in what credentials are checked against; `owner` is the user that is an administrator on the Unix socket.
     pub fn new(secrets: SigningSecrets, api_keys: KeyRing, anon_keys: KeyRing, owner: u32) -> Self {
         Self {
-            secrets,
+            secrets: RwLock::new(Arc::new(secrets)),
             api_keys: RwLock::new(api_keys),
             anon_keys: RwLock::new(anon_keys),
+            tokens: RwLock::default(),
             verified: RwLock::default(),
             owner,
         }
@@ -87,14 +109,12 @@ impl Authenticator {
     pub fn authenticate(
         &self,
         credential: Credential<'_>,
-        peer: Option<Peer>,
+        peer: Option<&Peer>,
+        policy: &Arc<Policy>,
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
         match credential {
-            Credential::None => match peer {
-                Some(peer) if peer.uid == self.owner => Ok(Principal::Owner(peer)),
-                Some(_) | None => Err(AuthError::Missing),
-            },
+            Credential::None => peer.and_then(|peer| policy.peer(peer, self.owner)).ok_or(AuthError::Missing),
             Credential::Malformed => Err(AuthError::InvalidToken),
             Credential::ApiKey(text) => self.api_key(text, now),
             Credential::Bearer(text) if text.len() > MAX_CREDENTIAL => Err(AuthError::InvalidToken),
@@ -103,7 +123,10 @@ impl Authenticator {
                 let known = self.anon_keys.read().check(text, now);
                 known.map(|_| Principal::AnonKey).ok_or(AuthError::InvalidApiKey)
             }
-            Credential::Bearer(text) => self.token(text, now).map_err(|error| match error {
+            Credential::Bearer(text) if text.starts_with(TOKEN_PREFIX) => {
+                self.tokens.read().authenticate(text, peer, policy, now)
+            }
+            Credential::Bearer(text) => self.token(text, policy, now).map_err(|error| match error {
                 TokenError::Invalid => AuthError::InvalidToken,
                 TokenError::Expired => AuthError::TokenExpired,
             }),
@@ -121,8 +144,37 @@ impl Authenticator {
     }
 
     /// The secrets that sign tokens.
-    pub fn signing_secrets(&self) -> &SigningSecrets {
-        &self.secrets
+    pub fn signing_secrets(&self) -> Arc<SigningSecrets> {
+        Arc::clone(&self.secrets.read())
+    }
+
+    /// Replaces the secrets that sign tokens, after a rotation has become durable; what was verified before counts no more.
+    pub fn replace_signing_secrets(&self, secrets: SigningSecrets) {
+        let mut verified = self.verified.write();
+        *self.secrets.write() = Arc::new(secrets);
+        verified.clear();
+    }
+
+    /// Looks at the tokens.
+    pub fn tokens(&self) -> RwLockReadGuard<'_, TokenBook> {
+        self.tokens.read()
+    }
+
+    /// Changes what is known of tokens, after the change has become durable.
+    pub fn change_tokens<T>(&self, change: impl FnOnce(&mut TokenBook) -> T) -> T {
+        change(&mut self.tokens.write())
+    }
+
+    /// Forgets that a JWT was found authentic, after it was noted as revoked.
+    pub fn forget_jwt(&self, jti: &str) {
+        self.verified.write().retain(|_, known| known.verified.jti.as_deref() != Some(jti));
+    }
+
+    /// Until when a JWT is valid that was found authentic lately, and whom it is from.
+    pub fn remembered_jwt(&self, jti: &str) -> Option<(Arc<str>, Timestamp)> {
+        let cache = self.verified.read();
+        let known = cache.values().find(|known| known.verified.jti.as_deref() == Some(jti))?;
+        Some((Arc::clone(&known.verified.subject), known.verified.expires_at))
     }
 
     fn ring(&self, kind: KeyKind) -> &RwLock<KeyRing> {
@@ -137,24 +189,50 @@ impl Authenticator {
         known.map(|in_grace| Principal::ApiKey { in_grace }).ok_or(AuthError::InvalidApiKey)
     }
 
-    fn token(&self, text: &str, now: Timestamp) -> Result<Principal, TokenError> {
+    fn token(&self, text: &str, policy: &Arc<Policy>, now: Timestamp) -> Result<Principal, TokenError> {
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        if let Some(verified) = self.verified.read().get(&digest) {
-            verified.check(now)?;
-            return Ok(verified.principal.clone());
+        if let Some(known) = self.verified.read().get(&digest) {
+            known.verified.check(now)?;
+            if Arc::ptr_eq(&known.policy, policy) {
+                return Ok(known.principal.clone());
+            }
         }
-        let verified = self.secrets.verify(text)?;
+        let secrets = self.signing_secrets();
+        let verified = secrets.verify(text)?;
         verified.check(now)?;
-        let principal = verified.principal.clone();
+        let principal = principal(&verified, policy);
         let mut cache = self.verified.write();
+        // One that was verified by secrets that are gone by now is not remembered.
+        if !Arc::ptr_eq(&secrets, &self.secrets.read()) {
+            return Ok(principal);
+        }
+        // Under the lock: whoever revokes notes it first and then clears what is remembered.
+        if verified.jti.as_ref().is_some_and(|jti| self.tokens.read().is_revoked(jti)) {
+            tracing::info!(%principal, "a token was refused: it is revoked");
+            return Err(TokenError::Invalid);
+        }
         if cache.len() >= CACHED_TOKENS {
-            cache.retain(|_, old| old.expires_at > now);
+            cache.retain(|_, old| old.verified.expires_at > now);
         }
         if cache.len() >= CACHED_TOKENS {
             cache.clear();
         }
-        cache.insert(digest, verified);
+        let policy = Arc::clone(policy);
+        cache.insert(digest, Remembered { verified, principal: principal.clone(), policy });
         Ok(principal)
+    }
+}
+
+/// Whom a token is from.
+fn principal(verified: &Verified, policy: &Policy) -> Principal {
+    let Verified { subject, is_admin, scope, .. } = verified;
+    let granted = match scope {
+        Some(scope) => Some(Granted::scoped(format!("token:{subject}"), scope, policy.limits(subject))),
+        None => policy.token(subject, *is_admin),
+    };
+    match granted {
+        Some(granted) => Principal::Granted(Arc::new(granted)),
+        None => Principal::Token { subject: Arc::clone(subject), is_admin: *is_admin },
     }
 }
 
@@ -163,7 +241,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::auth::ApiKey;
+    use crate::auth::{ApiKey, Minted};
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -177,24 +255,26 @@ mod tests {
     #[test]
     fn a_bad_credential_never_falls_back_to_the_peer() {
         let (auth, api, anon) = authenticator();
-        let owner = Some(Peer { uid: 1000, gid: 1000, pid: None });
-        let ask = |credential| auth.authenticate(credential, owner, NOW);
-        assert!(matches!(ask(Credential::None), Ok(Principal::Owner(_))));
+        let policy = Arc::default();
+        let owner = Some(Peer::new(1000, 1000));
+        let ask = |credential| auth.authenticate(credential, owner.as_ref(), &policy, NOW);
+        assert!(matches!(ask(Credential::None), Ok(Principal::Owner { .. })));
         assert_eq!(ask(Credential::Malformed), Err(AuthError::InvalidToken));
         assert_eq!(ask(Credential::Bearer("ey.ey.ey")), Err(AuthError::InvalidToken));
         assert_eq!(ask(Credential::Bearer("ik_1")), Err(AuthError::InvalidApiKey));
         assert_eq!(ask(Credential::ApiKey(anon.text().expose_secret())), Err(AuthError::InvalidApiKey));
         assert_eq!(ask(Credential::ApiKey(api.text().expose_secret())), Ok(Principal::ApiKey { in_grace: false }));
         assert_eq!(ask(Credential::Bearer(anon.text().expose_secret())), Ok(Principal::AnonKey));
-        let stranger = Some(Peer { uid: 1001, gid: 1001, pid: None });
-        assert_eq!(auth.authenticate(Credential::None, stranger, NOW), Err(AuthError::Missing));
+        let stranger = Some(Peer::new(1001, 1001));
+        assert_eq!(auth.authenticate(Credential::None, stranger.as_ref(), &policy, NOW), Err(AuthError::Missing));
     }
 
     #[test]
     fn a_cached_token_ends_when_it_expires() {
         let (auth, ..) = authenticator();
-        let (token, expires_at) = auth.signing_secrets().mint("me", NOW, Duration::from_mins(1)).unwrap();
-        let ask = |now| auth.authenticate(Credential::Bearer(token.expose_secret()), None, now);
+        let policy = Arc::default();
+        let Minted { token, expires_at, .. } = auth.signing_secrets().mint("me", NOW, Duration::from_mins(1)).unwrap();
+        let ask = |now| auth.authenticate(Credential::Bearer(token.expose_secret()), None, &policy, now);
         assert!(ask(NOW).is_ok());
         assert!(ask(NOW.plus(Duration::from_secs(59))).is_ok());
         assert_eq!(ask(expires_at), Err(AuthError::TokenExpired));

@@ -172,10 +172,10 @@ impl KeyRing {
 }
 
 /// A digest as hexadecimal text where the format is one that people read, and as its bytes elsewhere.
-mod hex_for_people {
+pub(super) mod hex_for_people {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::auth) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
             return digest.serialize(serializer);
         }
@@ -184,7 +184,7 @@ mod hex_for_people {
         serializer.serialize_str(&text)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+    pub(in crate::auth) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         if !deserializer.is_human_readable() {
             return <[u8; 32]>::deserialize(deserializer);
         }
@@ -220,6 +220,20 @@ mod tests {
         assert_eq!(ring.check(new.text().expose_secret(), NOW), Some(false));
         assert_eq!(ring.check(old.text().expose_secret(), NOW.plus(HOUR)), None);
         assert_eq!(ring.check("ik_", NOW), None);
+    }
+
+    /// "comparison is constant-time": every key is looked at, whichever one fits, and all of its digest.
+    #[test]
+    fn a_key_is_compared_in_constant_time() {
+        let source = include_str!("keys.rs");
+        let check = source.split("pub fn check(").nth(1).unwrap().split("\n    }\n").next().unwrap();
+        assert!(check.contains("digest.ct_eq(&presented)"), "{check}");
+        for shortcut in ["==", "!=", "return", "break", "continue", ".any(", ".find(", ".position(", "?;", "?."] {
+            assert!(!check.contains(shortcut), "{shortcut} ends the comparison early: {check}");
+        }
+        // Of a fixed length: nothing is told by how long a wrong one is.
+        let stored = ApiKey::generate(KeyKind::Api).unwrap().to_stored(NOW);
+        assert_eq!((stored.digest.len(), digest("").len(), digest(&"x".repeat(9999)).len()), (32, 32, 32));
     }
 
     #[test]

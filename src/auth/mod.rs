@@ -5,13 +5,24 @@
 //! It does not know HTTP: where a credential stood in a request is the caller's business.
 
 mod authenticator;
+mod caller;
+mod guessing;
+mod issued;
 mod keys;
+mod peer;
 mod policy;
 mod principal;
 mod tokens;
 
 pub use authenticator::{AuthError, Authenticator, Credential};
+pub use caller::Caller;
+pub use guessing::{Guesser, Guessing};
+pub use issued::{StoredJwt, StoredToken, TOKEN_PREFIX, TokenBook, TokenDraft};
 pub use keys::{ApiKey, InvalidApiKey, KeyKind, KeyRing, StoredKey};
-pub use policy::{Action, Decision, decide};
-pub use principal::{Peer, Principal};
-pub use tokens::{MintError, SigningSecrets, TokenError};
+pub use peer::{InvalidUnit, Peer, PeerView, Unit, view as view_of_peers};
+pub use policy::{
+    Accounts, Action, Decision, Granted, Policies, Policy, PolicyError, PolicyWarning, Refusal, Rule, Rules, Scope,
+    ScopeError, Target, admit, decide, may_see,
+};
+pub use principal::Principal;
+pub use tokens::{MintError, Minted, SigningSecrets, TokenError};

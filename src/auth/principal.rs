@@ -3,16 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The process at the other end of a Unix socket, as the kernel vouches for it (unix(7), `SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its user.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Its process, where the system tells.
-    pub pid: Option<i32>,
-}
+use crate::auth::Granted;
 
 /// Who asks. Its text form stands in revisions and logs and never holds a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +23,12 @@ pub enum Principal {
     /// The bearer of the anon key.
     AnonKey,
     /// The daemon's own user on the Unix socket.
-    Owner(Peer),
+    Owner {
+        /// Its user.
+        uid: u32,
+    },
+    /// Somebody whose rules decide: the bearer of a token with a scope, or whom a policy is for.
+    Granted(Arc<Granted>),
     /// The vault's own work: expiry, batches of `lastUsedAt`.
     Vault,
 }
@@ -42,7 +38,8 @@ impl Principal {
     pub fn subject(&self) -> String {
         match self {
             Self::Token { subject, .. } => subject.to_string(),
-            Self::ApiKey { .. } | Self::AnonKey | Self::Owner(_) | Self::Vault => self.to_string(),
+            Self::Granted(granted) => granted.subject().to_owned(),
+            Self::ApiKey { .. } | Self::AnonKey | Self::Owner { .. } | Self::Vault => self.to_string(),
         }
     }
 }
@@ -54,7 +51,8 @@ impl fmt::Display for Principal {
             Self::ApiKey { in_grace: false } => f.write_str("api-key"),
             Self::ApiKey { in_grace: true } => f.write_str("api-key:grace"),
             Self::AnonKey => f.write_str("anon-key"),
-            Self::Owner(peer) => write!(f, "uid:{}", peer.uid),
+            Self::Owner { uid } => write!(f, "uid:{uid}"),
+            Self::Granted(granted) => f.write_str(&granted.name),
             Self::Vault => f.write_str("vault"),
         }
     }

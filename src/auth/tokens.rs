@@ -11,10 +11,10 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind as JwtErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::Sha256;
 
-use crate::auth::Principal;
+use crate::auth::{Scope, ScopeError};
 use crate::clock::Timestamp;
 use crate::model::SecretValue;
 
@@ -41,7 +41,11 @@ pub struct MintError(#[source] JwtError);
 /// A token that was found authentic.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
-    pub(super) principal: Principal,
+    pub(super) subject: Arc<str>,
+    pub(super) is_admin: bool,
+    /// What it is limited to; none where it has no such claim.
+    pub(super) scope: Option<Scope>,
+    pub(super) jti: Option<Arc<str>>,
     pub(super) expires_at: Timestamp,
     not_before: Option<Timestamp>,
 }
@@ -62,7 +66,8 @@ impl Verified {
 /// The secrets that sign tokens: the current one, and rotated ones in their grace period.
 pub struct SigningSecrets {
     signing: EncodingKey,
-    verifying: Vec<DecodingKey>,
+    /// Each with the end of its grace period; the current one has none.
+    verifying: Vec<(DecodingKey, Option<Timestamp>)>,
     validation: Validation,
 }
 
@@ -78,6 +83,43 @@ struct Claims {
     exp: f64,
     nbf: Option<f64>,
     role: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    scope: Option<ScopeClaim>,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
+}
+
+/// One text, or a list of rules.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ScopeClaim {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl ScopeClaim {
+    fn parse(&self) -> Result<Scope, ScopeError> {
+        match self {
+            Self::Text(text) => Scope::parse_text(text),
+            Self::List(texts) => Scope::parse(texts),
+        }
+    }
+}
+
+/// A claim that is null is of a wrong type: a scope must not be lost by it.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A token that was minted, to be shown once.
+#[derive(Debug)]
+pub struct Minted {
+    /// The token.
+    pub token: SecretValue,
+    /// Its `jti`.
+    pub id: uuid::Uuid,
+    /// Until when it is valid.
+    pub expires_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -92,8 +134,8 @@ struct MintedClaims<'a> {
 }
 
 impl SigningSecrets {
-    /// Takes the secrets in; `current` signs, `previous` still verify.
-    pub fn new<'a>(current: &'a [u8], previous: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    /// Takes the secrets in; `current` signs, `previous` still verify, each until its grace period ends.
+    pub fn new<'a>(current: &'a [u8], previous: impl IntoIterator<Item = (&'a [u8], Timestamp)>) -> Self {
         // Fails when it was installed before, which is as good.
         let _installed = CryptoProvider::install_default(&HS256_ONLY);
         let mut validation = Validation::new(Algorithm::HS256);
@@ -103,28 +145,39 @@ impl SigningSecrets {
         // Both are checked against our clock, in `Verified::check`.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let verifying = std::iter::once(current).chain(previous).map(DecodingKey::from_secret).collect();
+        let previous = previous.into_iter().map(|(secret, end)| (secret, Some(end)));
+        let verifying = std::iter::once((current, None)).chain(previous);
+        let verifying = verifying.map(|(secret, end)| (DecodingKey::from_secret(secret), end)).collect();
         Self { signing: EncodingKey::from_secret(current), verifying, validation }
     }
 
-    /// Finds out whom a token is from, whatever the time is.
+    /// Finds out whom a token is from, whatever the time is. One that was signed with an older secret expires when that
+    /// one's grace period does.
     pub(super) fn verify(&self, token: &str) -> Result<Verified, TokenError> {
-        let claims = self
+        let (claims, grace_ends) = self
             .verifying
             .iter()
-            .find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok())
-            .ok_or(TokenError::Invalid)?
-            .claims;
+            .find_map(|(key, end)| {
+                let decoded = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?;
+                Some((decoded.claims, *end))
+            })
+            .ok_or(TokenError::Invalid)?;
         if claims.sub.is_empty() {
             return Err(TokenError::Invalid);
         }
+        let scope = claims.scope.as_ref().map(|scope| {
+            scope.parse().map_err(|error| {
+                tracing::info!(subject = printable(&claims.sub), %error, "a token was refused: its scope is not valid");
+                TokenError::Invalid
+            })
+        });
         Ok(Verified {
-            expires_at: numeric_date(claims.exp)?,
+            expires_at: grace_ends.into_iter().chain([numeric_date(claims.exp)?]).min().ok_or(TokenError::Invalid)?,
             not_before: claims.nbf.map(numeric_date).transpose()?,
-            principal: Principal::Token {
-                subject: Arc::from(printable(&claims.sub)),
-                is_admin: claims.role.as_deref() == Some(ADMIN_ROLE),
-            },
+            subject: Arc::from(printable(&claims.sub)),
+            is_admin: claims.role.as_deref() == Some(ADMIN_ROLE),
+            scope: scope.transpose()?,
+            jti: claims.jti.map(Arc::from),
         })
     }
 
@@ -132,19 +185,14 @@ impl SigningSecrets {
     ///
     /// # Errors
     /// [`MintError`] when it cannot be signed.
-    pub fn mint(&self, subject: &str, now: Timestamp, ttl: Duration) -> Result<(SecretValue, Timestamp), MintError> {
+    pub fn mint(&self, subject: &str, now: Timestamp, ttl: Duration) -> Result<Minted, MintError> {
+        let id = uuid::Uuid::new_v4();
         let exp = now.plus(ttl).as_seconds();
-        let claims = MintedClaims {
-            iss: OURS,
-            aud: OURS,
-            sub: subject,
-            role: ADMIN_ROLE,
-            iat: now.as_seconds(),
-            exp,
-            jti: uuid::Uuid::new_v4(),
-        };
+        let claims =
+            MintedClaims { iss: OURS, aud: OURS, sub: subject, role: ADMIN_ROLE, iat: now.as_seconds(), exp, jti: id };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(MintError)?;
-        Ok((SecretValue::new(token), Timestamp::from_millis(exp.saturating_mul(1000))))
+        let expires_at = Timestamp::from_millis(exp.saturating_mul(1000));
+        Ok(Minted { token: SecretValue::new(token), id, expires_at })
     }
 }
 
@@ -227,7 +275,7 @@ mod tests {
     fn just_the_contracts_claims_make_an_administrator() {
         let verified =
             verify(&serde_json::json!({"sub": "ci", "role": "project_admin", "exp": 1_800_000_001})).unwrap();
-        assert_eq!(verified.principal, Principal::Token { subject: "ci".into(), is_admin: true });
+        assert_eq!((&*verified.subject, verified.is_admin, verified.scope.is_none()), ("ci", true, true));
     }
 
     #[test]
@@ -246,6 +294,12 @@ mod tests {
             json!({"sub": "a", "exp": 1_800_000_001, "role": 1}),
             json!({"sub": "a", "exp": 1_800_000_001, "aud": "somebody else"}),
             json!({"sub": "a", "exp": 1_800_000_001, "iss": "somebody else"}),
+            json!({"sub": "a", "exp": 1_800_000_001, "jti": 7}),
+            json!({"sub": "a", "exp": 1_800_000_001, "jti": null}),
+            json!({"sub": "a", "exp": 1_800_000_001, "scope": null}),
+            json!({"sub": "a", "exp": 1_800_000_001, "scope": 7}),
+            json!({"sub": "a", "exp": 1_800_000_001, "scope": "openid profile"}),
+            json!({"sub": "a", "exp": 1_800_000_001, "scope": ["read shop/**", "rule"]}),
         ] {
             assert_eq!(verify(&claims).err(), Some(TokenError::Invalid), "{claims}");
         }
@@ -256,10 +310,14 @@ mod tests {
 
     #[test]
     fn a_minted_token_verifies_and_a_rotated_secret_still_does() {
-        let (token, expires_at) = SigningSecrets::new(SECRET, []).mint("me", NOW, Duration::from_mins(1)).unwrap();
+        let Minted { token, expires_at, .. } =
+            SigningSecrets::new(SECRET, []).mint("me", NOW, Duration::from_mins(1)).unwrap();
         assert_eq!(expires_at, NOW.plus(Duration::from_mins(1)));
-        let rotated = SigningSecrets::new(b"another secret of 32 bytes......", [SECRET]);
-        assert!(rotated.verify(token.expose_secret()).is_ok());
+        let rotated =
+            SigningSecrets::new(b"another secret of 32 bytes......", [(SECRET, NOW.plus(Duration::from_secs(9)))]);
+        let verified = rotated.verify(token.expose_secret()).unwrap();
+        assert_eq!(verified.check(NOW), Ok(()));
+        assert_eq!(verified.check(NOW.plus(Duration::from_secs(9))), Err(TokenError::Expired), "its grace is over");
         let foreign = SigningSecrets::new(b"another secret of 32 bytes......", []);
         assert_eq!(foreign.verify(token.expose_secret()).err(), Some(TokenError::Invalid));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::{CliError, ErrorKind, Globals, Session, passphrase};
+use crate::cli::{CliError, ErrorKind, Globals, Session, Unit, passphrase};
 use crate::client::ClientError;
 use crate::crypto::Recipient;
 use crate::daemon;
@@ -99,31 +99,27 @@ fn receive(
     globals: &Globals,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<u64, CliError> {
-    /// How often the progress is shown, in bytes.
-    const STEP: u64 = 1024 * 1024;
-
     let recipients: Vec<String> = recipients.iter().map(ToString::to_string).collect();
+    let bar = globals.output.bar("backing up", Unit::Bytes);
+    let progress = bar.progress(Unit::Bytes);
     let mut bytes: u64 = 0;
-    let received = session.client.backup(&recipients, &mut |piece| {
+    session.client.backup(&recipients, &mut |piece, expected| {
         sink(piece)?;
-        let before = bytes / STEP;
         bytes += piece.len() as u64;
-        if bytes / STEP != before {
-            globals.output.progress(format_args!("{} MiB", bytes / STEP));
-        }
+        progress.tell(bytes, expected.unwrap_or(0));
         Ok(())
-    });
-    globals.output.progress("");
-    received?;
+    })?;
     Ok(bytes)
 }
 
 fn verify(args: &VerifyArgs, globals: &Globals) -> Result<(), CliError> {
     let output = &globals.output;
     let config = globals.load(Role::Daemon)?.config.vault;
-    output.progress("restoring into a scratch vault and comparing");
-    let drill = daemon::verify(&config, &args.file, args.identity.as_deref(), &mut passphrase::asker(&config)?);
-    output.progress("");
+    let mut ask = passphrase::asker(&config)?;
+    let bar = output.bar("verifying", Unit::Bytes);
+    let progress = bar.progress(Unit::Bytes);
+    let drill = daemon::verify(&config, &args.file, args.identity.as_deref(), &mut ask, &progress);
+    drop(bar);
     let daemon::Drill { header, contents } = drill?;
     if output.is_json() {
         return output.json(&json!({

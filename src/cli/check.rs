@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::api::{CheckResponse, Severity};
-use crate::cli::{CliError, ErrorKind, Globals, Session, Style, passphrase};
+use crate::cli::{CliError, ErrorKind, Globals, Session, Style, Unit, passphrase};
 use crate::client::CHECK_TIMEOUT;
 use crate::daemon::{self, DaemonError};
 
@@ -41,14 +41,17 @@ pub fn run(_args: CheckArgs, globals: &Globals) -> Result<(), CliError> {
 /// Checks here where nobody serves the vault, else asks whoever does.
 fn look(globals: &Globals) -> Result<CheckResponse, CliError> {
     if globals.flags.addr.is_none() {
-        let config = globals.load_daemon(Vec::new())?.config;
-        match daemon::check(&config, &mut passphrase::asker(&config.vault)?) {
+        let config = globals.load_daemon(Vec::new(), None)?.config;
+        let mut ask = passphrase::asker(&config.vault)?;
+        let bar = globals.output.bar("checking", Unit::Things);
+        match daemon::check(&config, &mut ask, &bar.progress(Unit::Things)) {
             Err(DaemonError::InUse { .. } | DaemonError::NoVault { .. }) => {}
             Ok(report) => return Ok(report),
             Err(error) => return Err(error.into()),
         }
     }
     let mut session = Session::patient(globals, CHECK_TIMEOUT)?;
+    let _bar = globals.output.bar("the daemon checks", Unit::Things).spinning();
     Ok(session.client.check()?)
 }
 

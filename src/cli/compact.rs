@@ -22,7 +22,7 @@ With --json: {\"before\": BYTES, \"after\": BYTES}.";
 ///
 /// Whatever keeps the vault from being opened; [`crate::cli::ErrorKind::TryAgain`] while a daemon serves it.
 pub fn run(_args: CompactArgs, globals: &Globals) -> Result<(), CliError> {
-    let config = globals.load_daemon(Vec::new())?.config;
+    let config = globals.load_daemon(Vec::new(), None)?.config;
     let done = daemon::compact(&config, &mut passphrase::asker(&config.vault)?)?;
     if globals.output.is_json() {
         return globals.output.json(&serde_json::json!({ "before": done.before, "after": done.after }));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::table::{self, Cell, Column};
 use crate::cli::{CliError, Globals};
 use crate::config::{Flags, Loaded, Setting};
+use crate::daemon::{self, Reread};
 use crate::paths::Role;
 
 /// Validate a configuration, or show the effective one
@@ -24,9 +25,11 @@ enum ConfigVerb {
     Show(ShowArgs),
 }
 
-/// Validate a configuration file: its keys, its values and its listeners
+/// Validate a configuration file: its keys, its values, its listeners and its policies
 #[derive(Debug, Args)]
-#[command(after_long_help = "With --json: {\"path\", \"valid\": true}; an error is told by exit code 78.")]
+#[command(
+    after_long_help = "With --json: {\"path\", \"valid\": true, \"warnings\": [{\"line\", \"column\", \"message\"}]}; an error is told by exit code 78."
+)]
 struct CheckArgs {
     /// The file; without one, what the daemon would read
     file: Option<PathBuf>,
@@ -56,8 +59,18 @@ fn check(args: CheckArgs, globals: &Globals) -> Result<(), CliError> {
     let flags = Flags { config: args.file.or_else(|| globals.flags.config.clone()), ..globals.flags.clone() };
     let loaded = Loaded::load(&globals.environment, &flags, Role::Daemon)?;
     loaded.config.check_listeners()?;
+    let path = loaded.file.clone().unwrap_or_else(|| loaded.paths.config_file());
+    let read = || Ok(loaded.config.clone());
+    let (_, warnings) = daemon::policy(&loaded.config, &Reread { read: &read, file: Some(&path) })?;
     if globals.output.is_json() {
-        return globals.output.json(&json!({ "path": loaded.file, "valid": true }));
+        let warnings: Vec<Value> = warnings
+            .iter()
+            .map(|warning| json!({ "line": warning.line, "column": warning.column, "message": warning.message }))
+            .collect();
+        return globals.output.json(&json!({ "path": loaded.file, "valid": true, "warnings": warnings }));
+    }
+    for warning in &warnings {
+        globals.output.note(format_args!("warning: {}:{warning}", path.display()));
     }
     match loaded.file {
         Some(path) => globals.output.line(format_args!("{}: valid", path.display())),

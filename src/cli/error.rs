@@ -12,6 +12,7 @@ use crate::daemon::DaemonError;
 use crate::paths::PathsError;
 use crate::store::StoreError;
 use crate::vault::backup::BackupError;
+use crate::vault::{self, VaultError};
 
 /// What kind of failure it is; each has one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,7 @@ fn kind_of_code(code: &str, status: u16) -> ErrorKind {
         "SECRET_ALREADY_EXISTS" | "PRECONDITION_FAILED" => ErrorKind::Conflict,
         "RATE_LIMITED" | "VAULT_SEALED" | "STORAGE_FULL" => ErrorKind::TryAgain,
         // The client and the daemon do not understand each other.
+        "INTERNAL_ERROR" if status == 503 => ErrorKind::TryAgain,
         "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "INTERNAL_ERROR" => ErrorKind::Internal,
         _ => kind_of_status(status),
     }
@@ -199,6 +201,9 @@ fn kind_of_path(error: &PathsError) -> ErrorKind {
 fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
     match error {
         DaemonError::Config(_)
+        | DaemonError::NoGroup { .. }
+        | DaemonError::ClosedDirectory { .. }
+        | DaemonError::NotHardened { .. }
         | DaemonError::NoVault { .. }
         | DaemonError::Unfinished { .. }
         | DaemonError::UnknownFormat { .. }
@@ -222,11 +227,27 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
             | StoreError::TooLarge { .. }
             | StoreError::Closed => ErrorKind::Other,
         },
+        DaemonError::Refused { source } => kind_of_vault(source),
         DaemonError::Backup { source, .. } => kind_of_backup(source),
         DaemonError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ErrorKind::TryAgain,
         DaemonError::Bind { source, .. } | DaemonError::Io { source, .. } => kind_of_io(source),
         DaemonError::Paths(error) => kind_of_path(error),
         DaemonError::Key { .. } | DaemonError::Vault { .. } => ErrorKind::Other,
+    }
+}
+
+/// The kind of what an open vault said no with.
+fn kind_of_vault(error: &VaultError) -> ErrorKind {
+    match error.kind() {
+        vault::ErrorKind::InvalidInput | vault::ErrorKind::TooLarge => ErrorKind::BadData,
+        vault::ErrorKind::InvalidCredentials
+        | vault::ErrorKind::InvalidApiKey
+        | vault::ErrorKind::TokenExpired
+        | vault::ErrorKind::Forbidden => ErrorKind::NotPermitted,
+        vault::ErrorKind::NotFound => ErrorKind::NotFound,
+        vault::ErrorKind::AlreadyExists | vault::ErrorKind::PreconditionFailed => ErrorKind::Conflict,
+        vault::ErrorKind::RateLimited | vault::ErrorKind::Sealed | vault::ErrorKind::StorageFull => ErrorKind::TryAgain,
+        vault::ErrorKind::Internal | vault::ErrorKind::Unrecorded => ErrorKind::Other,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use crate::cli::{CliError, Output, Verbosity, parse};
-use crate::config::{ClientAddress, Flags, ListenAddress, Loaded, LogFilter};
+use crate::config::{ClientAddress, Config, ConfigError, Flags, ListenAddress, Loaded, LogFilter, LogFormat};
 use crate::model::Namespace;
 use crate::paths::{Environment, Role};
 
@@ -62,6 +62,7 @@ impl Globals {
             namespace: args.namespace,
             token_file: args.token_file,
             log: level.and_then(|(level, flag)| Some((level.parse::<LogFilter>().ok()?, flag))),
+            log_format: None,
             listen: Vec::new(),
         };
         Self { environment, flags, output }
@@ -89,8 +90,29 @@ impl Globals {
     /// # Errors
     ///
     /// As [`Globals::load`].
-    pub fn load_daemon(&self, listen: Vec<ListenAddress>) -> Result<Loaded, CliError> {
-        let flags = Flags { listen, ..self.flags.clone() };
+    pub fn load_daemon(&self, listen: Vec<ListenAddress>, log_format: Option<LogFormat>) -> Result<Loaded, CliError> {
+        Ok(self.load_for_daemon(listen, log_format)?)
+    }
+
+    /// The same, once more: what the file says now.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn reload_daemon(
+        &self,
+        listen: Vec<ListenAddress>,
+        log_format: Option<LogFormat>,
+    ) -> Result<Config, ConfigError> {
+        Ok(self.load_for_daemon(listen, log_format)?.config)
+    }
+
+    fn load_for_daemon(
+        &self,
+        listen: Vec<ListenAddress>,
+        log_format: Option<LogFormat>,
+    ) -> Result<Loaded, ConfigError> {
+        let flags = Flags { log_format, listen, ..self.flags.clone() };
         let loaded = Loaded::load(&self.environment, &flags, Role::Daemon)?;
         loaded.config.check_listeners()?;
         Ok(loaded)

@@ -5,25 +5,34 @@
 
 mod anon_key;
 mod api_key;
+mod audit;
 mod backup;
+mod bar;
 mod check;
 mod compact;
 mod completions;
 mod config;
+mod consumers;
 mod delete;
 mod error;
 mod exit;
 mod generate;
 mod get;
 mod globals;
+mod identity;
 mod init;
 mod input;
 mod list;
+mod offline;
 mod output;
 mod parse;
 mod passphrase;
+mod policy;
+mod recipient;
 mod restore;
 mod restore_keys;
+mod rotate;
+mod seal;
 mod serve;
 mod session;
 mod set;
@@ -31,8 +40,11 @@ mod status;
 mod table;
 mod token;
 mod undelete;
+mod unseal;
 mod usage;
+mod watch;
 
+pub use bar::{Bar, Unit};
 pub use error::{CliError, ErrorKind};
 pub use globals::Globals;
 pub use output::{Output, Style, Verbosity};
@@ -59,6 +71,7 @@ Environment:
   HUSHD_ADDR, HUSHD_NAMESPACE, HUSHD_TOKEN_FILE, HUSHD_CONFIG
                as the options of these names
   HUSHD_TOKEN  the credential itself, where no file is named
+  HUSHD_REASON why, for the audit trail
   HUSHD_LOG    what the daemon logs: info, debug, or a list such as info,hushd::store=debug
   NO_COLOR     no colours
 An option beats the environment, which beats the configuration file.
@@ -84,13 +97,22 @@ enum Verb {
     List(list::ListArgs),
     Delete(delete::DeleteArgs),
     Undelete(undelete::UndeleteArgs),
+    Watch(watch::WatchArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
+    Seal(seal::SealArgs),
+    Unseal(unseal::UnsealArgs),
+    Recipient(recipient::RecipientArgs),
+    Rotate(rotate::RotateArgs),
+    Identity(identity::IdentityArgs),
+    Audit(audit::AuditArgs),
+    Consumers(consumers::ConsumersArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
     Compact(compact::CompactArgs),
+    Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -112,24 +134,34 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
     };
+    let environment = if matches!(cli.verb, Verb::Serve(_)) { environment.without_credential() } else { environment };
     let globals = Globals::new(cli.globals, environment);
     let globals = &globals;
     match cli.verb {
         Verb::Init(args) => init::run(args, globals),
-        Verb::Serve(args) => serve::run(args, globals),
+        Verb::Serve(args) => serve::run(&args, globals),
         Verb::Status(args) => status::run(args, globals),
         Verb::Set(args) => set::run(args, globals),
         Verb::Get(args) => get::run(args, globals),
         Verb::List(args) => list::run(args, globals),
         Verb::Delete(args) => delete::run(args, globals),
         Verb::Undelete(args) => undelete::run(args, globals),
+        Verb::Watch(args) => watch::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),
+        Verb::Seal(args) => seal::run(args, globals),
+        Verb::Unseal(args) => unseal::run(&args, globals),
+        Verb::Recipient(args) => recipient::run(args, globals),
+        Verb::Rotate(args) => rotate::run(args, globals),
+        Verb::Identity(args) => identity::run(args, globals),
+        Verb::Audit(args) => audit::run(args, globals),
+        Verb::Consumers(args) => consumers::run(args, globals),
         Verb::Backup(args) => backup::run(args, globals),
         Verb::Restore(args) => restore::run(args, globals),
         Verb::Check(args) => check::run(args, globals),
         Verb::Compact(args) => compact::run(args, globals),
+        Verb::Policy(args) => policy::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::cli::error::io_message;
-use crate::cli::{CliError, ErrorKind};
+use crate::cli::{Bar, CliError, ErrorKind, Unit};
 use crate::paths::Environment;
 
 /// How to print.
@@ -109,6 +109,18 @@ impl Output {
         self.data(&text)
     }
 
+    /// Prints data as JSON, on one line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::data`].
+    pub fn json_line(&self, value: &impl Serialize) -> Result<(), CliError> {
+        let internal = |error: serde_json::Error| CliError::from_error(ErrorKind::Internal, &error);
+        let mut text = Zeroizing::new(serde_json::to_vec(value).map_err(internal)?);
+        text.push(b'\n');
+        self.data(&text)
+    }
+
     /// Says what was done, or what is worth knowing; not with `--quiet`.
     pub fn note(&self, text: impl fmt::Display) {
         if self.verbosity != Verbosity::Quiet {
@@ -116,12 +128,9 @@ impl Output {
         }
     }
 
-    /// Shows how far long work is, on a terminal only; each text takes the place of the one before, and an empty one clears it.
-    pub fn progress(&self, text: impl fmt::Display) {
-        if self.verbosity != Verbosity::Quiet && !self.json && io::stderr().is_terminal() {
-            let mut stderr = io::stderr().lock();
-            drop(write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()));
-        }
+    /// Shows how far long work is, on a terminal only, and neither with `--quiet` nor with `--json`.
+    pub fn bar(&self, what: &str, unit: Unit) -> Bar {
+        Bar::new(self.verbosity != Verbosity::Quiet && !self.json, what, unit)
     }
 
     /// Says how it is done; only with `-v`.

@@ -11,6 +11,7 @@ use crate::cli::init::without_newline;
 use crate::cli::{CliError, ErrorKind};
 use crate::config::VaultConfig;
 use crate::crypto::Passphrase;
+use crate::model::SecretValue;
 use crate::paths::read_private;
 
 /// Reads the passphrase in a private file, without the newline at its end.
@@ -26,6 +27,23 @@ pub fn from_file(path: &Path) -> Result<Passphrase, CliError> {
             Err(CliError::new(ErrorKind::BadData, format!("there is no passphrase in {}", path.display())))
         }
     }
+}
+
+/// The same as text, for the daemon.
+///
+/// # Errors
+///
+/// As [`from_file`].
+pub fn text_from_file(path: &Path) -> Result<SecretValue, CliError> {
+    from_file(path)?;
+    let bytes = read_private(path)?;
+    Ok(SecretValue::new(String::from_utf8_lossy(without_newline(&bytes)).into_owned()))
+}
+
+/// Asks for the passphrase of a master key that exists; none without a terminal.
+pub fn ask_once() -> Option<SecretValue> {
+    let typed = is_there_a_terminal().then(|| prompt("passphrase of the master key: ").ok()).flatten()?;
+    Some(SecretValue::new(typed.to_string()))
 }
 
 /// Asks for a new passphrase, twice.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::{CliError, Globals, parse, passphrase, restore_keys};
+use crate::cli::{CliError, Globals, Unit, parse, passphrase, restore_keys};
 use crate::crypto::Recipient;
 use crate::daemon::{self, RestoreRequest};
 use crate::model::Key;
@@ -67,9 +67,11 @@ pub fn run(args: RestoreArgs, globals: &Globals) -> Result<(), CliError> {
         same_identity: args.same_identity,
         recipients: args.recipient,
     };
-    output.progress("restoring");
-    let restored = daemon::restore(&config, request, &mut passphrase::asker(&config)?);
-    output.progress("");
+    let mut ask = passphrase::asker(&config)?;
+    let bar = output.bar("restoring", Unit::Bytes);
+    let progress = bar.progress(Unit::Bytes);
+    let restored = daemon::restore(&config, request, &mut ask, &progress);
+    drop(bar);
     let restored = restored?;
     let recipients: Vec<String> = restored.recipients.iter().map(ToString::to_string).collect();
     let (header, contents) = (restored.header, restored.contents);

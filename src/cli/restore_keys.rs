@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::api::{CreateSecretRequest, SecretMetadata, UpdateSecretRequest};
 use crate::cli::restore::RestoreArgs;
-use crate::cli::{CliError, ErrorKind, Globals, Session, passphrase};
+use crate::cli::{CliError, ErrorKind, Globals, Session, Unit, passphrase};
 use crate::client::ClientError;
 use crate::daemon;
 use crate::model::{Key, SecretValue};
@@ -44,7 +44,10 @@ pub(super) fn run(args: &RestoreArgs, globals: &Globals) -> Result<(), CliError>
         secret.namespace == namespace.as_str() && args.keys.iter().any(|key| key.as_str() == secret.key)
     };
     let ask = &mut passphrase::asker(&config)?;
-    let found = daemon::pick(&config, &args.file, args.identity.as_deref(), ask, wanted)?;
+    let bar = output.bar("reading", Unit::Bytes);
+    let progress = bar.progress(Unit::Bytes);
+    let found = daemon::pick(&config, &args.file, args.identity.as_deref(), ask, &progress, wanted)?;
+    drop(bar);
     let missing = |key: &&Key| !found.iter().any(|secret| secret.key == key.as_str());
     let missing: Vec<&str> = args.keys.iter().filter(missing).map(Key::as_str).collect();
     if !missing.is_empty() {

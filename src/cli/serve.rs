@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::cli::{CliError, Globals, init, passphrase};
-use crate::config::ListenAddress;
-use crate::daemon::{self, Request};
+use crate::config::{ListenAddress, LogFormat};
+use crate::daemon::{self, Request, Reread};
 
 /// Run the daemon, in the foreground
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub struct ServeArgs {
     /// Listen here instead of where the configuration says: unix:PATH or 127.0.0.1:PORT; repeatable
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<ListenAddress>,
+    /// How to write the log: human, json, journald, or auto for what suits where it goes
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -22,11 +25,16 @@ pub struct ServeArgs {
 /// # Errors
 ///
 /// Whatever keeps it from starting.
-pub fn run(args: ServeArgs, globals: &Globals) -> Result<(), CliError> {
-    let config = globals.load_daemon(args.listen)?.config;
-    daemon::start_log(&config.log);
+pub fn run(args: &ServeArgs, globals: &Globals) -> Result<(), CliError> {
+    let loaded = globals.load_daemon(args.listen.clone(), args.log_format)?;
+    let (config, file) = (loaded.config, loaded.file);
+    daemon::start_log(&config.log, globals.environment.text("JOURNAL_STREAM").ok().flatten());
     if args.init && !daemon::has_vault(&config.vault)? {
         init::create(&config.vault, Request::default(), false, globals)?;
     }
-    Ok(daemon::serve(&config, &mut passphrase::asker(&config.vault)?)?)
+    let read = || globals.reload_daemon(args.listen.clone(), args.log_format);
+    // Where there is none yet, there may be one when it is read anew.
+    let path = file.unwrap_or_else(|| loaded.paths.config_file());
+    let reread = Reread { read: &read, file: Some(&path) };
+    Ok(daemon::serve(&config, &reread, &mut passphrase::asker(&config.vault)?)?)
 }

@@ -40,9 +40,12 @@ impl Session {
         let loaded = globals.load(Role::Client)?;
         let addresses = addresses(&loaded);
         let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), limit);
-        let client = client.map_err(|error| {
+        let mut client = client.map_err(|error| {
             if let ClientError::NotRunning { tried } = &error { not_running(&loaded, tried) } else { error.into() }
         })?;
+        if let Some(reason) = globals.environment.text("HUSHD_REASON")? {
+            client.set_reason(reason);
+        }
         globals.output.detail(format_args!("connected to {}", client.address()));
         Ok(Self { client, namespace: loaded.config.client.namespace })
     }

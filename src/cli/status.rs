@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::api::{BackupStatus, HealthResponse, StatusResponse};
+use crate::api::{BackupStatus, HealthResponse, PolicyStatus, StatusResponse};
 use crate::cli::{CliError, ErrorKind, Globals, Session, Style, parse};
 use crate::client::ClientError;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
@@ -18,8 +18,10 @@ vault is sealed.
 
 With --json: {\"status\": \"ok\"|\"sealed\"|\"unreachable\", \"version\", \"address\", \"vaultId\",
 \"dataDirectory\", \"listeners\", \"active\", \"total\", \"nextExpiry\", \"writable\", \"problems\",
-\"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"}}. Who
-is no administrator, or asks while it is sealed, gets the first three.";
+\"audit\": \"on\"|\"off\", \"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"},
+\"rekey\": null|{\"epoch\", \"done\", \"total\", \"problem\"}, \"hardening\": [{\"name\", \"holds\",
+\"note\"}], \"peers\": {\"users\", \"units\", \"notes\"}, \"policy\": {\"policies\", \"problem\"}}. Who is no
+administrator, or asks while it is sealed, gets the first three.";
 
 /// Asks the daemon, and prints what it says.
 ///
@@ -78,6 +80,10 @@ fn verdict(health: &HealthResponse, details: Option<&StatusResponse>) -> Result<
             let error = CliError::new(ErrorKind::Other, "no snapshot of the vault could be taken");
             Err(error.hint("the daemon's log tells more; take a backup: hushd backup -o FILE"))
         }
+        Some(StatusResponse { policy: PolicyStatus { problem: Some(_), .. }, .. }) => {
+            let error = CliError::new(ErrorKind::Other, "the newest configuration is not in force");
+            Err(error.hint("correct it, see hushd config check, and send the daemon SIGHUP again"))
+        }
         _ => Ok(()),
     }
 }
@@ -107,6 +113,9 @@ fn rows(
     rows.push(("vault", details.vault_id.to_string(), Style::Plain));
     rows.push(("directory", details.data_directory.clone(), Style::Plain));
     rows.extend(details.listeners.iter().map(|listener| ("listener", listener.clone(), Style::Plain)));
+    if details.audit == "off" {
+        rows.push(("audit", "off: nothing that is done is recorded".to_owned(), Style::Warning));
+    }
     rows.push(("secrets", format!("{} active, {} in all", details.active, details.total), Style::Plain));
     let expiry = details.next_expiry.map_or("none".to_owned(), |at| format!("{} ({at})", parse::distance(now, at)));
     rows.push(("next expiry", expiry, Style::Plain));
@@ -124,13 +133,40 @@ fn rows(
         rows.push(("last drill", drill.0.to_owned(), drill.1));
         rows.extend(backup.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
     }
+    if let Some(rekey) = &details.rekey {
+        let text = format!("{} of {} records are under data key {}", rekey.done, rekey.total, rekey.epoch);
+        rows.push(("rotation", text, Style::Plain));
+        rows.extend(rekey.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    }
+    if details.policy.policies > 0 {
+        rows.push(("policies", details.policy.policies.to_string(), Style::Plain));
+    }
+    rows.extend(details.policy.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    rows.extend(protection(details));
     rows.extend(details.problems.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    rows
+}
+
+/// What protects the process in one line, and a line for each thing that does not.
+fn protection(details: &StatusResponse) -> Vec<(&'static str, String, Style)> {
+    let holding: Vec<_> = details.hardening.iter().filter(|one| one.holds).map(|one| one.name.as_str()).collect();
+    let mut rows = Vec::new();
+    if !holding.is_empty() {
+        rows.push(("hardening", holding.join(", "), Style::Plain));
+    }
+    rows.extend(
+        details.hardening.iter().filter(|one| !one.holds).map(|one| {
+            ("missing", format!("{}: {}", one.name, one.note.as_deref().unwrap_or("unknown")), Style::Warning)
+        }),
+    );
+    rows.extend(details.peers.notes.iter().map(|note| ("peers", note.clone(), Style::Warning)));
     rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{PeerVisibility, Protection};
     use crate::cli::ErrorKind;
 
     fn health(status: &str) -> HealthResponse {
@@ -140,6 +176,7 @@ mod tests {
 
     fn details() -> StatusResponse {
         StatusResponse {
+            audit: "on".to_owned(),
             status: "ok".to_owned(),
             version: "0.1.0".to_owned(),
             vault_id: uuid::Uuid::nil(),
@@ -151,6 +188,13 @@ mod tests {
             writable: true,
             problems: Vec::new(),
             backup: None,
+            rekey: None,
+            policy: PolicyStatus::default(),
+            hardening: vec![
+                Protection { name: "no-core".to_owned(), holds: true, note: None },
+                Protection { name: "files".to_owned(), holds: false, note: Some("no Landlock".to_owned()) },
+            ],
+            peers: PeerVisibility { users: true, units: false, notes: vec!["hidden".to_owned()] },
         }
     }
 
@@ -174,11 +218,16 @@ mod tests {
             [
                 "active",
                 "address",
+                "audit",
                 "backup",
                 "dataDirectory",
+                "hardening",
                 "listeners",
                 "nextExpiry",
+                "peers",
+                "policy",
                 "problems",
+                "rekey",
                 "status",
                 "total",
                 "vaultId",
@@ -195,5 +244,8 @@ mod tests {
         assert_eq!(text("secrets"), Some("2 active, 3 in all"));
         assert_eq!(text("next expiry"), Some("in 3d (1970-01-04T00:00:00.000Z)"));
         assert_eq!(text("problem"), None);
+        assert_eq!(text("hardening"), Some("no-core"));
+        assert_eq!(text("missing"), Some("files: no Landlock"));
+        assert_eq!(text("peers"), Some("hidden"));
     }
 }

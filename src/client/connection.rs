@@ -9,7 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_MATCH, USER_AGENT};
 use hyper::http::response::Parts;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,13 @@ use crate::paths::check_socket_path;
 /// Largest answer, in bytes: the metadata of a million secrets fit.
 const ANSWER_LIMIT: usize = 512 * 1024 * 1024;
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// About how long a stream will be, in bytes.
+const EXPECTED_LENGTH: HeaderName = HeaderName::from_static("x-expected-length");
+
+/// Takes a piece of a stream, with the length that is expected of the whole.
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8], Option<u64>) -> io::Result<()>;
+
 /// What is sent beside method and path.
 #[derive(Default)]
 pub(super) struct Extras {
@@ -32,6 +39,8 @@ pub(super) struct Extras {
     pub body: Option<Zeroizing<Vec<u8>>>,
     /// The revision that the secret must have.
     pub if_revision: Option<u64>,
+    /// The event to go on after.
+    pub last_event_id: Option<String>,
 }
 
 /// What the daemon answered.
@@ -49,6 +58,8 @@ pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
     authorization: Option<HeaderValue>,
+    /// Why the requests are made.
+    pub reason: Option<HeaderValue>,
     limit: Duration,
 }
 
@@ -68,7 +79,7 @@ impl Connection {
                         ClientAddress::Tcp(address) => HeaderValue::try_from(address.to_string())
                             .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
                     };
-                    return Ok(Self { address: address.clone(), sender, host, authorization, limit });
+                    return Ok(Self { address: address.clone(), sender, host, authorization, reason: None, limit });
                 }
                 Ok(Err(error)) => {
                     failure = failure.or(describe(address, error));
@@ -93,9 +104,10 @@ impl Connection {
     pub async fn stream(
         &mut self,
         target: &str,
-        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        extras: Extras,
+        sink: Sink<'_>,
     ) -> Result<Option<Answer>, ClientError> {
-        let request = self.request(Method::GET, target, Extras::default())?;
+        let request = self.request(Method::GET, target, extras)?;
         let limit = self.limit;
         let late = |address: &ClientAddress| timed_out(address, limit);
         let head = timeout(limit, self.sender.send_request(request)).await.map_err(|_| late(&self.address))?;
@@ -103,9 +115,10 @@ impl Connection {
         if !head.status.is_success() {
             return timeout(limit, self.collect(&head, body)).await.map_err(|_| late(&self.address))?.map(Some);
         }
+        let expected = head.headers.get(EXPECTED_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         while let Some(frame) = timeout(limit, body.frame()).await.map_err(|_| late(&self.address))? {
             if let Ok(data) = frame.map_err(|error| self.broken(error))?.into_data() {
-                sink(&data).map_err(|source| ClientError::Unwritten { source })?;
+                sink(&data, expected).map_err(|source| ClientError::Unwritten { source })?;
             }
         }
         Ok(None)
@@ -125,8 +138,14 @@ impl Connection {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
+        if let Some(reason) = &self.reason {
+            request = request.header("x-reason", reason.clone());
+        }
         if let Some(revision) = extras.if_revision {
             request = request.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        if let Some(id) = extras.last_event_id {
+            request = request.header(LAST_EVENT_ID, id);
         }
         let body = match extras.body {
             Some(body) => {

@@ -6,11 +6,14 @@
 mod connection;
 mod credential;
 mod error;
+mod events;
+mod vault_keys;
 
 pub use error::ClientError;
 
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -20,10 +23,12 @@ use zeroize::Zeroizing;
 
 use crate::api::{
     CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
-    HealthResponse, ListRevisionsResponse, ListSecretsResponse, RollbackRequest, RollbackResponse,
-    RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse,
-    UpdateSecretRequest, VerifyRequest, VerifyResponse,
+    EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListRevisionsResponse, ListSecretsResponse,
+    ListTokensResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse,
+    RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse, UpdateSecretRequest, VerifyAuditResponse,
+    VerifyRequest, VerifyResponse,
 };
+pub use crate::client::connection::Sink;
 use crate::client::connection::{Answer, Connection, Extras};
 use crate::config::{ClientAddress, TokenSource};
 use crate::model::{Key, Namespace, SecretValue};
@@ -69,6 +74,12 @@ impl Client {
         Ok(Self { runtime, connection })
     }
 
+    /// Says why the requests are made (`X-Reason`). Control characters have no place in a header and are left out.
+    pub fn set_reason(&mut self, reason: &str) {
+        let printable: String = reason.chars().filter(|character| !character.is_control()).collect();
+        self.connection.reason = HeaderValue::from_bytes(printable.as_bytes()).ok();
+    }
+
     /// Where the daemon was found.
     pub fn address(&self) -> &ClientAddress {
         &self.connection.address
@@ -100,6 +111,34 @@ impl Client {
     /// As [`Client::health`].
     pub fn check(&mut self) -> Result<CheckResponse, ClientError> {
         self.get("/api/check")
+    }
+
+    /// `GET /api/audit` with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn list_audit(&mut self, parameters: &[(&str, String)]) -> Result<ListAuditResponse, ClientError> {
+        self.get(&target("/api/audit", parameters))
+    }
+
+    /// `GET /api/audit/verify` with these anchors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn verify_audit(&mut self, anchors: &[String]) -> Result<VerifyAuditResponse, ClientError> {
+        let parameters: Vec<_> = anchors.iter().map(|anchor| ("anchor", anchor.clone())).collect();
+        self.get(&target("/api/audit/verify", &parameters))
+    }
+
+    /// `GET /api/secrets/{key}/consumers`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn list_consumers(&mut self, namespace: &Namespace, key: &Key) -> Result<ListConsumersResponse, ClientError> {
+        self.get(&secret(namespace, key, "/consumers"))
     }
 
     /// `GET /api/secrets`.
@@ -239,22 +278,71 @@ impl Client {
         self.post("/api/tokens", request)
     }
 
-    /// `GET /api/backup`, to the vault's recipients or to those that are named; `sink` takes the file piece by piece. Only
+    /// `GET /api/tokens`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn list_tokens(&mut self) -> Result<ListTokensResponse, ClientError> {
+        self.get("/api/tokens")
+    }
+
+    /// `DELETE /api/tokens/{id}`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn revoke_token(&mut self, id: &str) -> Result<SuccessResponse, ClientError> {
+        let target = format!("/api/tokens/{}", utf8_percent_encode(id, NON_ALPHANUMERIC));
+        self.call(Method::DELETE, &target, Extras::default()).map(|answer| answer.body)
+    }
+
+    /// `GET /api/backup`, to the vault's recipients or to those that are named; `sink` takes the file piece by piece, with the length that is expected of
+    /// the whole. Only
     /// where this returns `Ok` was it whole.
     ///
     /// # Errors
     ///
     /// As [`Client::health`], and [`ClientError::Unwritten`] with what `sink` failed with.
-    pub fn backup(
-        &mut self,
-        recipients: &[String],
-        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), ClientError> {
+    pub fn backup(&mut self, recipients: &[String], sink: Sink<'_>) -> Result<(), ClientError> {
         let escaped = |text: &String| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let query: Vec<String> = recipients.iter().map(|text| format!("recipient={}", escaped(text))).collect();
         let target =
             if query.is_empty() { "/api/backup".to_owned() } else { format!("/api/backup?{}", query.join("&")) };
-        match self.runtime.block_on(self.connection.stream(&target, sink))? {
+        match self.runtime.block_on(self.connection.stream(&target, Extras::default(), sink))? {
+            None => Ok(()),
+            Some(refusal) => Err(self.refusal(&refusal)),
+        }
+    }
+
+    /// `GET /api/events`, of one namespace or of all: gives each event to `sink` until the stream ends. `last` is the id of
+    /// the event to go on after, and is kept up to date.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`], and [`ClientError::Unwritten`] with what `sink` failed with.
+    pub fn events(
+        &mut self,
+        namespace: Option<&Namespace>,
+        last: &mut Option<String>,
+        sink: &mut dyn FnMut(EventMessage) -> std::io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let target = namespace.map_or("/api/events".to_owned(), |name| format!("/api/events?namespace={name}"));
+        let extras = Extras { last_event_id: last.clone(), ..Extras::default() };
+        let mut reader = events::Reader::default();
+        reader.last_id.clone_from(last);
+        let mut strange = false;
+        let done = self.runtime.block_on(self.connection.stream(&target, extras, &mut |piece, _| {
+            reader.take(piece, sink).unwrap_or_else(|events::NoEvents| {
+                strange = true;
+                Err(std::io::ErrorKind::InvalidData.into())
+            })
+        }));
+        *last = reader.last_id;
+        if strange {
+            return Err(self.connection.bad_answer("the answer is no stream of events".to_owned()));
+        }
+        match done? {
             None => Ok(()),
             Some(refusal) => Err(self.refusal(&refusal)),
         }
@@ -272,7 +360,7 @@ impl Client {
     fn json<B: Serialize>(&self, body: &B, length: usize) -> Result<Extras, ClientError> {
         let mut buffer = Zeroizing::new(Vec::with_capacity(length + length / 4 + 512));
         serde_json::to_writer(&mut *buffer, body).map_err(|error| self.connection.bad_answer(error.to_string()))?;
-        Ok(Extras { body: Some(buffer), if_revision: None })
+        Ok(Extras { body: Some(buffer), ..Extras::default() })
     }
 
     fn call<T: DeserializeOwned>(
@@ -311,6 +399,13 @@ impl ClientError {
     pub fn is_missing_token_file(&self) -> bool {
         matches!(self, Self::TokenFile { source } if credential::is_missing(source))
     }
+}
+
+/// A path with its parameters, which are escaped.
+fn target(path: &str, parameters: &[(&str, String)]) -> String {
+    let escaped = |(name, value): &(&str, String)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    let parameters: Vec<String> = parameters.iter().map(escaped).collect();
+    if parameters.is_empty() { path.to_owned() } else { format!("{path}?{}", parameters.join("&")) }
 }
 
 /// The path of a secret, or of something below it, in its namespace; both are of characters that need no escaping.

@@ -6,11 +6,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use crate::config::types::{AbsolutePath, HostName, Interval, LogFilter, LogFormat, Maybe, number, text, texts};
-use crate::config::{ClientAddress, ConfigError, ListenAddress};
+use crate::config::types::{
+    AbsolutePath, HostName, Interval, LogFilter, LogFormat, Maybe, SocketMode, number, text, text_or_texts, texts,
+};
+use crate::config::{AuditExport, AuditMode, AuditScope, ClientAddress, ConfigError, ListenAddress, Placed};
 use crate::model::Namespace;
 
 /// What a configuration file says; `None` where it says nothing.
@@ -20,12 +24,72 @@ pub(super) struct ConfigFile {
     #[serde(deserialize_with = "texts")]
     pub listen: Option<Vec<ListenAddress>>,
     pub allow_non_loopback: Option<bool>,
+    pub require_hardening: Option<bool>,
+    pub socket: SocketSection,
     pub vault: VaultSection,
     pub store: StoreSection,
     pub http: HttpSection,
     pub backup: BackupSection,
+    pub seal: SealSection,
+    pub expiry: ExpirySection,
+    pub events: EventsSection,
+    pub metrics: MetricsSection,
+    pub audit: AuditSection,
     pub log: LogSection,
     pub client: ClientSection,
+    pub policy: Vec<PolicySection>,
+}
+
+/// A `[[policy]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PolicySection {
+    pub user: Option<Spanned<String>>,
+    pub group: Option<Spanned<String>>,
+    pub uid: Option<Spanned<u32>>,
+    pub unit: Option<Spanned<String>>,
+    pub token: Option<Spanned<String>>,
+    pub allow: Vec<Spanned<String>>,
+    pub deny: Vec<Spanned<String>>,
+    /// Where its texts stand; filled in after it was read.
+    #[serde(skip)]
+    pub places: Places,
+}
+
+/// The keys of a `[[policy]]`.
+const POLICY_KEYS: [&str; 7] = ["user", "group", "uid", "unit", "token", "allow", "deny"];
+
+/// Turns what stands at a place of the file into its line and column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places(Arc<str>);
+
+impl Places {
+    /// The place of a text: of its first character where it is written as it is, else of its quotes.
+    pub(super) fn of(&self, text: Spanned<String>) -> Placed {
+        let span = text.span();
+        let inside = span.start + 1..(span.start + 1 + text.get_ref().len());
+        let start = if self.0.get(inside.clone()) == Some(text.get_ref()) { inside.start } else { span.start };
+        let (line, column) = position(&self.0, start);
+        Placed { text: text.into_inner(), line, column }
+    }
+
+    /// The line of the `[[policy]]` itself.
+    pub(super) fn line_of(&self, section: &PolicySection) -> usize {
+        let texts = [&section.user, &section.group, &section.unit, &section.token].into_iter().flatten();
+        let first = texts.chain(&section.allow).chain(&section.deny).map(|text| text.span().start);
+        let first = first.chain(section.uid.iter().map(|uid| uid.span().start)).min().unwrap_or(0);
+        let before = self.0.get(..first).unwrap_or_default();
+        position(&self.0, before.rfind("[[").unwrap_or(first)).0
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SocketSection {
+    #[serde(deserialize_with = "text")]
+    pub group: Option<Maybe<String>>,
+    #[serde(deserialize_with = "text")]
+    pub mode: Option<SocketMode>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,8 +97,8 @@ pub(super) struct ConfigFile {
 pub(super) struct VaultSection {
     #[serde(deserialize_with = "text")]
     pub data_dir: Option<AbsolutePath>,
-    #[serde(deserialize_with = "text")]
-    pub identity: Option<AbsolutePath>,
+    #[serde(deserialize_with = "text_or_texts")]
+    pub identity: Option<Vec<AbsolutePath>>,
     #[serde(deserialize_with = "text")]
     pub passphrase_file: Option<Maybe<AbsolutePath>>,
     #[serde(deserialize_with = "number::<1, { super::MAX_VALUE_SIZE_LIMIT }, _>")]
@@ -72,6 +136,59 @@ pub(super) struct BackupSection {
     pub keep: Option<u64>,
     #[serde(deserialize_with = "text")]
     pub directory: Option<AbsolutePath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SealSection {
+    #[serde(deserialize_with = "text")]
+    pub idle: Option<Maybe<Interval>>,
+    pub suspend: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ExpirySection {
+    #[serde(deserialize_with = "texts")]
+    pub warn: Option<Vec<Interval>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EventsSection {
+    #[serde(deserialize_with = "number::<1, 1_000_000, _>")]
+    pub backlog: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct MetricsSection {
+    pub public: Option<bool>,
+    pub key_labels: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct AuditSection {
+    pub mode: Option<AuditMode>,
+    #[serde(deserialize_with = "number::<1_048_576, 1_099_511_627_776, _>")]
+    pub max_size: Option<u64>,
+    #[serde(deserialize_with = "text")]
+    pub max_age: Option<Interval>,
+    #[serde(deserialize_with = "number::<65_536, 1_073_741_824, _>")]
+    pub segment_size: Option<u64>,
+    #[serde(deserialize_with = "texts")]
+    pub require_reason: Option<Vec<AuditScope>>,
+    #[serde(deserialize_with = "texts")]
+    pub best_effort: Option<Vec<AuditScope>>,
+    #[serde(deserialize_with = "text")]
+    pub anchor_file: Option<Maybe<AbsolutePath>>,
+    pub anchor_command: Option<Vec<String>>,
+    #[serde(deserialize_with = "text")]
+    pub anchor_every: Option<Interval>,
+    #[serde(deserialize_with = "text")]
+    pub export: Option<Maybe<AuditExport>>,
+    pub export_command: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,10 +233,16 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
         ConfigError::Invalid { path: path.to_owned(), line, column, message, hint }
     };
     let document = toml::Deserializer::parse(text).map_err(|error| invalid(&error, None))?;
-    serde_path_to_error::deserialize(document).map_err(|error| {
+    let file: Result<ConfigFile, _> = serde_path_to_error::deserialize(document);
+    let mut file = file.map_err(|error| {
         let key = error.path().to_string();
         invalid(error.inner(), Some(key).filter(|key| key != "."))
-    })
+    })?;
+    let places = Places(text.into());
+    for policy in &mut file.policy {
+        policy.places = places.clone();
+    }
+    Ok(file)
 }
 
 /// Line and column of a byte of the text, both from 1 on; columns count characters.
@@ -146,6 +269,11 @@ fn explain(message: &str, key: Option<String>) -> (String, Option<String>) {
 
 /// The known key that was probably meant.
 fn nearest(unknown: &str, section: Option<&str>) -> Option<String> {
+    if section.is_some_and(|section| section.starts_with("policy[")) {
+        let similar = |name: &&str| strsim::jaro_winkler(&unknown.to_lowercase(), name);
+        let best = POLICY_KEYS.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)))?;
+        return (similar(best) > 0.7).then(|| format!("did you mean {best}?"));
+    }
     let known: Vec<_> = super::known_keys()
         .into_iter()
         .map(|key| key.rsplit_once('.').map_or((None, key), |(s, n)| (Some(s), n)))
@@ -214,7 +342,7 @@ mod tests {
             ),
             (
                 "[log]\nformat = \"xml\"",
-                "hushd.toml:2:10: log.format: unknown variant `xml`, expected one of `auto`, `human`, `json`",
+                "hushd.toml:2:10: log.format: unknown variant `xml`, expected one of `auto`, `human`, `json`, `journald`",
             ),
             (
                 "listen = [\"4874\"]",

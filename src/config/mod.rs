@@ -4,15 +4,19 @@
 //! [`Config`] holds only values that are in their range. It opens none of the files that it names.
 
 mod address;
+mod audit;
 mod error;
 mod file;
+mod policy;
 mod resolve;
 mod types;
 
 pub use address::{ClientAddress, InvalidAddress, ListenAddress};
+pub use audit::{AuditExport, AuditMode, AuditScope, InvalidAuditScope};
 pub use error::ConfigError;
+pub use policy::{Placed, PolicyConfig};
 pub use resolve::{Flags, Loaded, Setting, Source};
-pub use types::{HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, duration};
+pub use types::{HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, SocketMode, duration};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -34,6 +38,10 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Whether a listener may be reached from other machines (once there is TLS).
     pub allow_non_loopback: bool,
+    /// Whether the daemon serves only where all of its hardening holds.
+    pub require_hardening: bool,
+    /// `[socket]`
+    pub socket: SocketConfig,
     /// `[vault]`
     pub vault: VaultConfig,
     /// `[store]`
@@ -42,10 +50,31 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[backup]`
     pub backup: BackupConfig,
+    /// `[seal]`
+    pub seal: SealConfig,
+    /// `[expiry]`
+    pub expiry: ExpiryConfig,
+    /// `[events]`
+    pub events: EventsConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
+    /// `[audit]`
+    pub audit: AuditConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[client]`
     pub client: ClientConfig,
+    /// Each `[[policy]]`, whose rules are read by whoever goes by them.
+    pub policies: Vec<PolicyConfig>,
+}
+
+/// Who may connect to the Unix sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketConfig {
+    /// Their group, by name or number; `None`: the process's own.
+    pub group: Option<String>,
+    /// Their mode.
+    pub mode: SocketMode,
 }
 
 /// Where the vault is and what it keeps.
@@ -55,6 +84,10 @@ pub struct VaultConfig {
     pub data_dir: PathBuf,
     /// The file with the master key.
     pub identity: PathBuf,
+    /// More files with master keys, which are tried in this order when that one does not open the vault.
+    pub more_identities: Vec<PathBuf>,
+    /// A master key that the service manager gives (systemd.exec(5), `LoadCredential=hushd.identity`); it is tried first.
+    pub credential: Option<PathBuf>,
     /// The file with the passphrase of the master key; `None` where it has none or it is asked for.
     pub passphrase_file: Option<PathBuf>,
     /// Largest value, in bytes.
@@ -104,6 +137,65 @@ pub struct BackupConfig {
     pub directory: PathBuf,
 }
 
+/// When the vault is sealed by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealConfig {
+    /// After how long without a request of somebody who may; `None`: never.
+    pub idle: Option<Interval>,
+    /// Before the machine sleeps, where there is a logind.
+    pub suspend: bool,
+}
+
+/// Expiry of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiryConfig {
+    /// How long ahead a warning is given; several times for several warnings.
+    pub warn: Vec<Interval>,
+}
+
+/// Events for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// How many are kept for readers that come back.
+    pub backlog: usize,
+}
+
+/// What a monitoring system is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Whether it needs no credential.
+    pub public: bool,
+    /// Whether secrets are told by their names.
+    pub key_labels: bool,
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Whether anything is recorded.
+    pub mode: AuditMode,
+    /// Bytes of all of it.
+    pub max_size: u64,
+    /// How long it is kept.
+    pub max_age: Interval,
+    /// Bytes of one of its files.
+    pub segment_size: u64,
+    /// What is revealed only to who says why.
+    pub require_reason: Vec<AuditScope>,
+    /// What is revealed also when it cannot be recorded.
+    pub best_effort: Vec<AuditScope>,
+    /// The file that anchors are written to.
+    pub anchor_file: Option<PathBuf>,
+    /// The command that gets anchors on its standard input.
+    pub anchor_command: Vec<String>,
+    /// How often an anchor is told.
+    pub anchor_every: Interval,
+    /// Where the entries are sent.
+    pub export: Option<AuditExport>,
+    /// The command that gets the entries on its standard input.
+    pub export_command: Vec<String>,
+}
+
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -142,9 +234,13 @@ impl Config {
                 ListenAddress::Tcp((std::net::Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
             ],
             allow_non_loopback: false,
+            require_hardening: false,
+            socket: SocketConfig::default(),
             vault: VaultConfig {
                 data_dir: paths.data_dir.clone(),
                 identity: paths.identity_file(),
+                more_identities: Vec::new(),
+                credential: None,
                 passphrase_file: None,
                 max_value_size: 1024 * 1024,
                 revisions: 10,
@@ -157,8 +253,26 @@ impl Config {
                 shutdown_timeout: Duration::from_secs(10),
             },
             backup: BackupConfig { every: None, keep: 14, directory: paths.data_dir.join("backups") },
+            seal: SealConfig { idle: None, suspend: false },
+            expiry: ExpiryConfig { warn: vec![Interval::days(14), Interval::days(1)] },
+            events: EventsConfig { backlog: 16_384 },
+            metrics: MetricsConfig { public: false, key_labels: false },
+            audit: AuditConfig {
+                mode: AuditMode::On,
+                max_size: 256 * 1024 * 1024,
+                max_age: Interval::days(400),
+                segment_size: 8 * 1024 * 1024,
+                require_reason: Vec::new(),
+                best_effort: Vec::new(),
+                anchor_file: None,
+                anchor_command: Vec::new(),
+                anchor_every: Interval::minutes(1),
+                export: None,
+                export_command: Vec::new(),
+            },
             log: LogConfig { level: LogFilter::default(), format: LogFormat::default() },
             client: ClientConfig { addr: None, namespace: Namespace::default(), token: None },
+            policies: Vec::new(),
         }
     }
 

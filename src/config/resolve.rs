@@ -8,13 +8,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
+use toml::Spanned;
 
 use crate::config::file::{
-    self, BackupSection, ClientSection, ConfigFile, HttpSection, LogSection, StoreSection, VaultSection,
+    self, AuditSection, BackupSection, ClientSection, ConfigFile, EventsSection, ExpirySection, HttpSection,
+    LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
 };
 use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
-    BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, HttpConfig, ListenAddress, LogConfig, LogFilter,
+    AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, EventsConfig, ExpiryConfig,
+    HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig, SocketConfig,
     StoreConfig, TokenSource, VaultConfig,
 };
 use crate::model::{Namespace, SecretValue};
@@ -33,6 +36,8 @@ pub struct Flags {
     pub token_file: Option<PathBuf>,
     /// What the daemon logs, with the flag that says so.
     pub log: Option<(LogFilter, &'static str)>,
+    /// `--log-format`
+    pub log_format: Option<LogFormat>,
     /// `--listen`; empty where there is none.
     pub listen: Vec<ListenAddress>,
 }
@@ -120,9 +125,15 @@ pub(super) struct FromEnvironment {
     token: Option<SecretValue>,
     token_file: Option<PathBuf>,
     log: Option<LogFilter>,
+    credentials: Option<PathBuf>,
 }
 
 impl FromEnvironment {
+    /// A credential of the service manager, where there is one of this name.
+    fn credential(&self, name: &str) -> Option<PathBuf> {
+        self.credentials.as_ref().map(|directory| directory.join(name)).filter(|path| path.exists())
+    }
+
     fn read(environment: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             addr: variable(environment, "HUSHD_ADDR")?,
@@ -130,6 +141,7 @@ impl FromEnvironment {
             token: environment.text("HUSHD_TOKEN")?.map(|token| SecretValue::new(token.to_owned())),
             token_file: environment.get("HUSHD_TOKEN_FILE").map(PathBuf::from),
             log: variable(environment, "HUSHD_LOG")?,
+            credentials: environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         })
     }
 }
@@ -151,26 +163,59 @@ pub(super) fn resolve(
     paths: &Paths,
 ) -> (Config, Vec<Setting>) {
     let default = Config::defaults(paths);
-    let ConfigFile { listen, allow_non_loopback, vault, store, http, backup, log, client } = file;
+    let ConfigFile {
+        listen,
+        allow_non_loopback,
+        require_hardening,
+        socket,
+        vault,
+        store,
+        http,
+        backup,
+        seal,
+        audit,
+        expiry,
+        events,
+        metrics,
+        log,
+        client,
+        policy,
+    } = file;
+    let SocketSection { group, mode } = socket;
     let VaultSection { data_dir, identity, passphrase_file, max_value_size, revisions } = vault;
     let StoreSection { cache_capacity } = store;
-    let HttpSection { allowed_hosts, workers, request_timeout_seconds, shutdown_timeout_seconds } = http;
     let BackupSection { every, keep, directory } = backup;
-    let LogSection { level, format } = log;
+    let SealSection { idle, suspend } = seal;
+    let ExpirySection { warn } = expiry;
+    let EventsSection { backlog } = events;
+    let MetricsSection { public, key_labels } = metrics;
     let ClientSection { addr, namespace, token_file } = client;
 
     let mut layers = Layers { path, settings: Vec::new() };
     let data = data_dir.as_ref().map(|path| path.0.clone());
     let snapshots = data.map_or(default.backup.directory, |data| data.join("backups"));
+    let (first, more_identities, identities) = master_keys(identity, &default.vault.identity);
     let listen_flag = Some(flags.listen.clone()).filter(|listen| !listen.is_empty());
     let config = Config {
         listen: layers.pick("listen", [flag("--listen", listen_flag), None], listen, default.listen),
         allow_non_loopback: layers.file("allow-non-loopback", allow_non_loopback, default.allow_non_loopback),
+        require_hardening: layers.file("require-hardening", require_hardening, default.require_hardening),
+        socket: SocketConfig {
+            group: layers.file("socket.group", group.map(|group| group.0), default.socket.group),
+            mode: layers.file("socket.mode", mode, default.socket.mode),
+        },
         vault: VaultConfig {
             data_dir: layers.file("vault.data-dir", data_dir.map(|path| path.0), default.vault.data_dir),
-            identity: layers.file("vault.identity", identity.map(|path| path.0), default.vault.identity),
-            passphrase_file: layers.file(
+            identity: {
+                let default = serde_json::to_value(&first).unwrap_or_default();
+                layers.file("vault.identity", identities, default);
+                first
+            },
+            more_identities,
+            credential: environment.credential("hushd.identity"),
+            passphrase_file: layers.pick(
                 "vault.passphrase-file",
+                [variable_layer("CREDENTIALS_DIRECTORY", environment.credential("hushd.passphrase").map(Some)), None],
                 passphrase_file.map(|file| file.0.map(|path| path.0)),
                 default.vault.passphrase_file,
             ),
@@ -180,37 +225,24 @@ pub(super) fn resolve(
         store: StoreConfig {
             cache_capacity: layers.file("store.cache-capacity", cache_capacity, default.store.cache_capacity),
         },
-        http: HttpConfig {
-            allowed_hosts: layers.file("http.allowed-hosts", allowed_hosts, default.http.allowed_hosts),
-            workers: layers.file("http.workers", size(workers), default.http.workers),
-            request_timeout: layers.seconds(
-                "http.request-timeout-seconds",
-                request_timeout_seconds,
-                default.http.request_timeout,
-            ),
-            shutdown_timeout: layers.seconds(
-                "http.shutdown-timeout-seconds",
-                shutdown_timeout_seconds,
-                default.http.shutdown_timeout,
-            ),
-        },
+        http: layers.http(http, default.http),
         backup: BackupConfig {
             every: layers.file("backup.every", every.map(|every| every.0), default.backup.every),
             keep: layers.file("backup.keep", size(keep), default.backup.keep),
             directory: layers.file("backup.directory", directory.map(|path| path.0), snapshots),
         },
-        log: LogConfig {
-            level: layers.pick(
-                "log.level",
-                [
-                    flags.log.clone().map(|(filter, name)| (filter, Source::Flag(name))),
-                    variable_layer("HUSHD_LOG", environment.log.clone()),
-                ],
-                level,
-                default.log.level,
-            ),
-            format: layers.file("log.format", format, default.log.format),
+        seal: SealConfig {
+            idle: layers.file("seal.idle", idle.map(|idle| idle.0), default.seal.idle),
+            suspend: layers.file("seal.suspend", suspend, default.seal.suspend),
         },
+        expiry: ExpiryConfig { warn: layers.file("expiry.warn", warn, default.expiry.warn) },
+        events: EventsConfig { backlog: layers.file("events.backlog", size(backlog), default.events.backlog) },
+        metrics: MetricsConfig {
+            public: layers.file("metrics.public", public, default.metrics.public),
+            key_labels: layers.file("metrics.key-labels", key_labels, default.metrics.key_labels),
+        },
+        audit: layers.audit(audit, default.audit),
+        log: layers.log(flags, environment, log, default.log),
         client: ClientConfig {
             addr: layers.pick(
                 "client.addr",
@@ -224,8 +256,36 @@ pub(super) fn resolve(
             namespace: layers.namespace(flags, environment, namespace, default.client.namespace),
             token: layers.token(flags, environment, token_file),
         },
+        policies: layers.file(
+            "policy",
+            Some(policy.into_iter().map(policy_config).collect::<Vec<_>>()).filter(|policies| !policies.is_empty()),
+            default.policies,
+        ),
     };
     (config, layers.settings)
+}
+
+/// The first master key, those after it, and both as the configuration shows them.
+fn master_keys(named: Option<Vec<AbsolutePath>>, default: &Path) -> (PathBuf, Vec<PathBuf>, Option<serde_json::Value>) {
+    let Some(named) = named else { return (default.to_owned(), Vec::new(), None) };
+    let shown = match &named[..] {
+        [one] => serde_json::to_value(&one.0),
+        more => serde_json::to_value(more.iter().map(|path| &path.0).collect::<Vec<_>>()),
+    };
+    let mut paths = named.into_iter().map(|path| path.0);
+    let first = paths.next().unwrap_or_else(|| default.to_owned());
+    (first, paths.collect(), shown.ok())
+}
+
+/// A `[[policy]]`, each text with its place.
+fn policy_config(section: PolicySection) -> PolicyConfig {
+    let line = section.places.line_of(&section);
+    let PolicySection { user, group, uid, unit, token, allow, deny, places } = section;
+    let one = |text: Option<Spanned<String>>| text.map(|text| places.of(text));
+    let all = |texts: Vec<Spanned<String>>| texts.into_iter().map(|text| places.of(text)).collect();
+    let uid = uid.map(Spanned::into_inner);
+    let (user, group, unit, token) = (one(user), one(group), one(unit), one(token));
+    PolicyConfig { line, user, group, uid, unit, token, allow: all(allow), deny: all(deny) }
 }
 
 /// A value with where it comes from.
@@ -257,6 +317,57 @@ impl Layers<'_> {
 
     fn seconds(&mut self, key: &'static str, file: Option<u64>, default: Duration) -> Duration {
         Duration::from_secs(self.file(key, file, default.as_secs()))
+    }
+
+    fn audit(&mut self, file: AuditSection, default: AuditConfig) -> AuditConfig {
+        let anchor_file = file.anchor_file.map(|file| file.0.map(|path| path.0));
+        AuditConfig {
+            mode: self.file("audit.mode", file.mode, default.mode),
+            max_size: self.file("audit.max-size", file.max_size, default.max_size),
+            max_age: self.file("audit.max-age", file.max_age, default.max_age),
+            segment_size: self.file("audit.segment-size", file.segment_size, default.segment_size),
+            require_reason: self.file("audit.require-reason", file.require_reason, default.require_reason),
+            best_effort: self.file("audit.best-effort", file.best_effort, default.best_effort),
+            anchor_file: self.file("audit.anchor-file", anchor_file, default.anchor_file),
+            anchor_command: self.file("audit.anchor-command", file.anchor_command, default.anchor_command),
+            anchor_every: self.file("audit.anchor-every", file.anchor_every, default.anchor_every),
+            export: self.file("audit.export", file.export.map(|export| export.0), default.export),
+            export_command: self.file("audit.export-command", file.export_command, default.export_command),
+        }
+    }
+
+    fn http(&mut self, file: HttpSection, default: HttpConfig) -> HttpConfig {
+        let HttpSection { allowed_hosts, workers, request_timeout_seconds, shutdown_timeout_seconds } = file;
+        HttpConfig {
+            allowed_hosts: self.file("http.allowed-hosts", allowed_hosts, default.allowed_hosts),
+            workers: self.file("http.workers", size(workers), default.workers),
+            request_timeout: self.seconds(
+                "http.request-timeout-seconds",
+                request_timeout_seconds,
+                default.request_timeout,
+            ),
+            shutdown_timeout: self.seconds(
+                "http.shutdown-timeout-seconds",
+                shutdown_timeout_seconds,
+                default.shutdown_timeout,
+            ),
+        }
+    }
+
+    fn log(&mut self, flags: &Flags, environment: &FromEnvironment, file: LogSection, default: LogConfig) -> LogConfig {
+        let LogSection { level, format } = file;
+        LogConfig {
+            level: self.pick(
+                "log.level",
+                [
+                    flags.log.clone().map(|(filter, name)| (filter, Source::Flag(name))),
+                    variable_layer("HUSHD_LOG", environment.log.clone()),
+                ],
+                level,
+                default.level,
+            ),
+            format: self.pick("log.format", [flag("--log-format", flags.log_format), None], format, default.format),
+        }
     }
 
     fn namespace(

@@ -60,13 +60,29 @@ impl FromStr for LogFilter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// For people on a terminal, else one JSON object a line.
+    /// To the journal where systemd connected standard error to it, else for people.
     #[default]
     Auto,
     /// For people.
     Human,
     /// One JSON object a line.
     Json,
+    /// To the journal, with fields.
+    Journald,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            "journald" => Ok(Self::Journald),
+            _ => Err(format!("not a format of the log: {text:?}; expected auto, human, json or journald")),
+        }
+    }
 }
 
 /// A name under which the daemon is called over TCP: a host name without a port, in lower case.
@@ -100,6 +116,39 @@ impl FromStr for HostName {
             return Err(InvalidHostName { text: text.to_owned() });
         }
         Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// The mode of a socket: who may connect, as `0660`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl SocketMode {
+    /// The permission bits.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for SocketMode {
+    fn default() -> Self {
+        Self(0o600)
+    }
+}
+
+impl FromStr for SocketMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // To connect takes the right to write (unix(7)); one without the other lets nobody in or looks as if it did not.
+        match text.strip_prefix('0').unwrap_or(text) {
+            "600" => Ok(Self(0o600)),
+            "660" => Ok(Self(0o660)),
+            "666" => Ok(Self(0o666)),
+            _ => Err(format!(
+                "not a mode of a socket: {text:?}; expected 0600 (the owner), 0660 (its group too) or 0666 (everybody)"
+            )),
+        }
     }
 }
 
@@ -160,6 +209,16 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// So many days.
+    pub fn days(days: u64) -> Self {
+        Self { text: format!("{days}d"), duration: Duration::from_hours(24 * days) }
+    }
+
+    /// So many minutes.
+    pub(super) fn minutes(minutes: u64) -> Self {
+        Self { text: format!("{minutes}m"), duration: Duration::from_mins(minutes) }
+    }
+
     /// Time from one to the next.
     pub fn duration(&self) -> Duration {
         self.duration
@@ -212,6 +271,30 @@ where
     texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
 }
 
+/// Reads one optional text, or a list of them that is not empty.
+pub(super) fn text_or_texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    /// What stands there.
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text or a list of texts")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+
+    let texts = match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    };
+    if texts.is_empty() {
+        return Err(de::Error::custom("the list is empty; name at least one"));
+    }
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
+}
+
 /// Reads an optional number between `MIN` and `MAX`.
 pub(super) fn number<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Option<u64>, D::Error>
 where
@@ -235,11 +318,17 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(LogFilter, HostName, Interval, super::ListenAddress, super::ClientAddress);
+as_text!(LogFilter, HostName, Interval, SocketMode, super::ListenAddress, super::ClientAddress);
 
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 
@@ -260,6 +349,17 @@ mod tests {
         }
         for bad in ["", "inof", "INFO", "hushd", "info,", "hushd=loud", "=info"] {
             assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_sockets_mode_says_who_may_connect() {
+        for (text, bits) in [("0600", 0o600), ("660", 0o660), ("0666", 0o666)] {
+            let mode: SocketMode = text.parse().unwrap();
+            assert_eq!((mode.bits(), mode.to_string()), (bits, format!("{bits:04o}")));
+        }
+        for bad in ["", "0640", "0777", "rw", "0o660", "00660", "-660"] {
+            assert!(bad.parse::<SocketMode>().is_err(), "{bad}");
         }
     }
 

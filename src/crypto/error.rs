@@ -9,6 +9,12 @@ pub enum CryptoError {
     /// The bytes are neither an age identity file nor an SSH private key.
     #[error("this is not an age identity file or an SSH private key")]
     NotAnIdentity,
+    /// The program of an age plugin is not there.
+    #[error("the age plugin {name} is not installed")]
+    PluginMissing {
+        /// Which one.
+        name: String,
+    },
     /// The file is an identity of a kind that cannot be used.
     #[error("this kind of identity is not supported: {kind}")]
     UnsupportedIdentity {

@@ -1,20 +1,24 @@
 //! The secrets that sign administrators' tokens.
 //!
-//! Invariants: at least 256 bits (RFC 7518, section 3.2); wiped when dropped; never shown by `Debug`.
+//! Invariants: at least 256 bits (RFC 7518, section 3.2); in the memory for keys, wiped when dropped; never shown by
+//! `Debug`.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::crypto::CryptoError;
 use crate::crypto::key::{deserialize_bytes, serialize_bytes};
+use crate::crypto::locked::LockedBytes;
 use crate::crypto::primitives::fill_random;
 
-/// A secret that signs tokens with HS256.
-pub struct JwtSecret(Zeroizing<Vec<u8>>);
+/// A secret that signs tokens with HS256. A clone is the same memory.
+#[derive(Clone)]
+pub struct JwtSecret(Arc<LockedBytes>);
 
 impl JwtSecret {
     /// The least length in bytes.
@@ -25,9 +29,9 @@ impl JwtSecret {
     /// # Errors
     /// [`CryptoError::NoRandomness`].
     pub fn generate() -> Result<Self, CryptoError> {
-        let mut bytes = Zeroizing::new(vec![0; Self::MIN_LENGTH]);
+        let mut bytes = LockedBytes::zeroed(Self::MIN_LENGTH);
         fill_random(&mut bytes)?;
-        Ok(Self(bytes))
+        Ok(Self(Arc::new(bytes)))
     }
 
     /// Takes over a secret that tokens were signed with elsewhere.
@@ -38,7 +42,7 @@ impl JwtSecret {
         if bytes.len() < Self::MIN_LENGTH {
             return Err(CryptoError::WeakSecret { length: bytes.len(), minimum: Self::MIN_LENGTH });
         }
-        Ok(Self(Zeroizing::new(bytes.to_vec())))
+        Ok(Self(Arc::new(LockedBytes::copy_of(bytes))))
     }
 
     /// The secret itself.
@@ -49,7 +53,7 @@ impl JwtSecret {
 
 impl PartialEq for JwtSecret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.expose_secret().ct_eq(other.expose_secret()).into()
     }
 }
 
@@ -62,7 +66,7 @@ impl fmt::Debug for JwtSecret {
 }
 
 /// All signing secrets of a vault. Its JSON shows them, and belongs into encrypted files only: the keyring and backups.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtSecrets {
     /// Signs new tokens.
@@ -72,8 +76,38 @@ pub struct JwtSecrets {
     pub(super) previous: Vec<PreviousJwtSecret>,
 }
 
+impl JwtSecrets {
+    /// The secret that signs new tokens.
+    pub fn current(&self) -> &JwtSecret {
+        &self.current
+    }
+
+    /// Those that still verify older ones, each with its end; whether that has come is for the caller to look at.
+    pub fn previous(&self) -> impl Iterator<Item = (&JwtSecret, Timestamp)> {
+        self.previous.iter().map(|previous| (&previous.secret, previous.valid_until))
+    }
+
+    /// How many of the older ones still verify tokens at `now`.
+    pub fn in_grace(&self, now: Timestamp) -> usize {
+        self.previous().filter(|(_, valid_until)| now < *valid_until).count()
+    }
+
+    /// Puts a new secret first; the current one, and those before it, verify tokens until their grace periods end.
+    /// Without a grace period nothing but the new one does: all tokens that were signed until now are worthless.
+    pub(super) fn rotate(&mut self, now: Timestamp, grace: Duration) -> Result<(), CryptoError> {
+        let old = std::mem::replace(&mut self.current, JwtSecret::generate()?);
+        self.previous.retain(|previous| now < previous.valid_until);
+        if grace.is_zero() {
+            self.previous.clear();
+        } else {
+            self.previous.insert(0, PreviousJwtSecret { secret: old, valid_until: now.plus(grace) });
+        }
+        Ok(())
+    }
+}
+
 /// A signing secret in its grace period.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PreviousJwtSecret {
     #[serde(with = "as_text")]

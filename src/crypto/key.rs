@@ -1,7 +1,7 @@
 //! A key of 32 bytes.
 //!
-//! Invariants: it lives in a box, so that moving it leaves no copy behind, and wipes itself when dropped; in JSON it is
-//! base64 text, and only the keyring's own encrypted file ever holds that.
+//! Invariants: it lives in the memory for keys, so that moving it leaves no copy behind, and wipes itself when dropped; in
+//! JSON it is base64 text, and only the keyring's own encrypted file ever holds that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,10 +13,11 @@ use serde::{Deserialize, Deserializer, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::CryptoError;
+use crate::crypto::locked::LockedBytes;
 use crate::crypto::primitives::fill_random;
 
 /// A key of 32 bytes.
-pub(super) struct SecretKey(Box<[u8; Self::LENGTH]>);
+pub(super) struct SecretKey(LockedBytes);
 
 impl SecretKey {
     /// Length in bytes.
@@ -24,20 +25,15 @@ impl SecretKey {
 
     /// A new random key.
     pub(super) fn generate() -> Result<Self, CryptoError> {
-        let mut key = Self(Box::new([0; Self::LENGTH]));
-        fill_random(&mut *key.0)?;
+        let mut key = Self(LockedBytes::zeroed(Self::LENGTH));
+        fill_random(&mut key.0)?;
         Ok(key)
     }
 
-    /// The key itself.
+    /// The key itself, of [`SecretKey::LENGTH`] bytes.
+    #[expect(clippy::expect_used, reason = "every constructor gives it its length")]
     pub(super) fn expose_secret(&self) -> &[u8; Self::LENGTH] {
-        &self.0
-    }
-}
-
-impl Drop for SecretKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.first_chunk().expect("every constructor gives it its length")
     }
 }
 
@@ -49,7 +45,7 @@ impl fmt::Debug for SecretKey {
 
 impl serde::Serialize for SecretKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_bytes(&*self.0, serializer)
+        serialize_bytes(&self.0, serializer)
     }
 }
 
@@ -59,9 +55,7 @@ impl<'de> Deserialize<'de> for SecretKey {
         if bytes.len() != Self::LENGTH {
             return Err(D::Error::custom("a key of another length"));
         }
-        let mut key = Self(Box::new([0; Self::LENGTH]));
-        key.0.copy_from_slice(&bytes);
-        Ok(key)
+        Ok(Self(LockedBytes::copy_of(&bytes)))
     }
 }
 

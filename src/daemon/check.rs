@@ -14,7 +14,10 @@ use crate::api::{CheckCounts, CheckFinding, CheckResponse, DiskReport, Severity}
 use crate::config::{Config, VaultConfig};
 use crate::crypto::{CryptoError, Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::VaultDirectory;
-use crate::daemon::{DaemonError, create, hardening, open_directory, open_store};
+use crate::daemon::keyring_file::stanzas;
+use crate::daemon::open::{open_directory, open_store};
+use crate::daemon::{DaemonError, create, hardening, trail};
+use crate::model::Progress;
 use crate::paths::read_private;
 use crate::store::MIN_FREE;
 use crate::vault::Vault;
@@ -32,7 +35,11 @@ const IN_MEMORY: [rustix::fs::FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 /// # Errors
 /// [`DaemonError::NoVault`], [`DaemonError::InUse`], [`DaemonError::Unfinished`], and a master key that is missing or
 /// needs its passphrase: then nothing can be said. All else is in the report.
-pub fn check(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result<CheckResponse, DaemonError> {
+pub fn check(
+    config: &Config,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+    progress: &Progress,
+) -> Result<CheckResponse, DaemonError> {
     hardening::private_umask();
     hardening::harden();
     let mut report = Report::default();
@@ -48,10 +55,18 @@ pub fn check(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
         }
     };
     if let Some(directory) = &directory {
-        let identities = create::read_identities(&config.vault.identity, ask)?;
+        let identities = create::unlock(&config.vault, &directory.keyring(), ask).map(|(_, identities)| identities);
+        let identities = match identities {
+            Ok(identities) => identities,
+            Err(DaemonError::Keyring { .. }) => create::read_identities(&config.vault.identity, ask)?,
+            Err(error) => return Err(error),
+        };
         if let Some(keyring) = report.keyring(directory, &identities) {
             match open_store(config, directory, keyring) {
-                Ok(vault) => report.records(&vault),
+                Ok(vault) => {
+                    report.records(&vault, progress);
+                    report.trail(directory, &vault);
+                }
                 Err(error) => report.problem("store", full_text(&error)),
             }
         }
@@ -65,7 +80,8 @@ pub fn check(config: &Config, ask: &mut dyn FnMut() -> Option<Passphrase>) -> Re
 pub(super) fn check_served(config: &VaultConfig, directory: &VaultDirectory, vault: &Arc<Vault>) -> CheckResponse {
     let mut report = Report::default();
     // The passphrase is not kept: a master key that needs one was tried when the daemon started.
-    match create::read_identities(&config.identity, &mut || None) {
+    let unlocked = create::unlock(config, &directory.keyring(), &mut || None).map(|(_, identities)| identities);
+    match unlocked.or_else(|_| create::read_identities(&config.identity, &mut || None)) {
         Ok(identities) => {
             if let Some(keyring) = report.keyring(directory, &identities)
                 && keyring.vault_id() != vault.id()
@@ -76,7 +92,8 @@ pub(super) fn check_served(config: &VaultConfig, directory: &VaultDirectory, vau
         Err(DaemonError::Identity { source: CryptoError::PassphraseNeeded, .. }) => {}
         Err(error) => report.problem("master key", full_text(&error)),
     }
-    report.records(vault);
+    report.records(vault, &Progress::none());
+    report.trail(directory, vault);
     report.files(config);
     report.disk(directory.path());
     report.finish()
@@ -114,24 +131,35 @@ impl Report {
                 return None;
             }
         };
-        self.recipients(directory, identities, stanzas(&bytes));
         match Keyring::decrypt(&bytes, identities) {
-            Ok(keyring) => Some(Arc::new(keyring)),
+            Ok(keyring) => {
+                self.recipients(directory, identities, stanzas(&bytes), keyring.recipients().as_deref());
+                Some(Arc::new(keyring))
+            }
             Err(error) => {
+                self.recipients(directory, identities, stanzas(&bytes), None);
                 self.problem("keyring.age", format!("the master key does not open it: {error}"));
                 None
             }
         }
     }
 
-    fn recipients(&mut self, directory: &VaultDirectory, identities: &Identities, stanzas: usize) {
+    /// Holds the list for people against whom the keyring is encrypted to, and against what it says itself.
+    fn recipients(
+        &mut self,
+        directory: &VaultDirectory,
+        identities: &Identities,
+        stanzas: usize,
+        named: Option<&[Recipient]>,
+    ) {
         let subject = "recipients.txt";
         let text = match read_private(&directory.recipients()) {
             Ok(text) => text,
             Err(error) => return self.problem(subject, full_text(&error)),
         };
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines: Vec<&str> = lines.collect();
         let listed: Vec<String> = lines
             .iter()
             .filter_map(|line| line.parse::<Recipient>().ok())
@@ -146,6 +174,15 @@ impl Report {
                 format!("it lists {} recipients, and keyring.age is encrypted to {stanzas}", listed.len()),
             );
         }
+        if named.is_some_and(|named| named.len() != stanzas) {
+            self.problem("keyring.age", "it is not encrypted to the recipients that it names".to_owned());
+        }
+        if named.is_some_and(|named| !named.iter().all(|one| listed.contains(&one.to_string()))) {
+            self.warning(
+                subject,
+                "it is not the list of the keyring itself, which the next start puts there".to_owned(),
+            );
+        }
         let known = identities.recipients();
         let ours = |recipient: &Recipient| listed.contains(&recipient.to_string());
         if !known.is_empty() && !known.iter().any(ours) {
@@ -153,13 +190,26 @@ impl Report {
         }
     }
 
-    fn records(&mut self, vault: &Vault) {
-        match vault.check() {
+    fn records(&mut self, vault: &Vault, progress: &Progress) {
+        match vault.check(progress) {
             Ok(records) => {
                 self.counts = CheckCounts { files: self.counts.files, ..records.counts };
                 self.findings.extend(records.findings);
             }
             Err(error) => self.problem("store", full_text(&error)),
+        }
+    }
+
+    /// Verifies the audit trail.
+    fn trail(&mut self, directory: &VaultDirectory, vault: &Vault) {
+        match trail::verify(directory, vault, &[]) {
+            Ok(verified) => {
+                for fault in verified.faults {
+                    let subject = format!("audit segment {}", fault.segment);
+                    self.problem(subject, format!("after entry {}: {}", fault.after, fault.what));
+                }
+            }
+            Err(error) => self.problem("audit trail", full_text(&error)),
         }
     }
 
@@ -249,13 +299,6 @@ fn measure(directory: &Path) -> io::Result<Duration> {
     Ok(times[SAMPLES / 2])
 }
 
-/// To how many recipients an age file is encrypted: the stanzas of its header that are not there to confuse.
-fn stanzas(file: &[u8]) -> usize {
-    let lines = file.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"---"));
-    let kinds = lines.filter_map(|line| line.strip_prefix(b"-> "));
-    kinds.filter(|kind| !kind.split(|byte| *byte == b' ').next().is_some_and(|kind| kind.ends_with(b"-grease"))).count()
-}
-
 /// An error with all its causes.
 pub(super) fn full_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -265,17 +308,4 @@ pub(super) fn full_text(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stanzas_are_counted_without_those_that_confuse() {
-        let file =
-            b"age-encryption.org/v1\n-> X25519 abc\nbody\n-> q-grease x\n\n-> ssh-ed25519 a b\nbody\n--- mac\n-> x\n";
-        assert_eq!(stanzas(file), 2);
-        assert_eq!(stanzas(b""), 0);
-    }
 }

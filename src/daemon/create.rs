@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::auth::{ApiKey, KeyKind};
 use crate::clock::{Clock, SystemClock};
 use crate::config::VaultConfig;
-use crate::crypto::{GeneratedIdentity, Identities, JwtSecret, Keyring, Passphrase, Recipient, identity};
+use crate::crypto::{CryptoError, GeneratedIdentity, Identities, JwtSecret, Keyring, Passphrase, Recipient, identity};
 use crate::daemon::directory::{State, VaultDirectory};
 use crate::daemon::{DaemonError, hardening};
 use crate::paths::{PathsError, create_private_dir_all, read_private, replace_private, write_private_new};
@@ -247,4 +247,63 @@ fn write_keyring(
 
 fn no_randomness(error: getrandom::Error) -> DaemonError {
     DaemonError::io("get random bytes")(io::Error::other(error))
+}
+
+/// The files with master keys, in the order in which they are tried.
+pub(super) fn master_keys(config: &VaultConfig) -> impl Iterator<Item = &Path> {
+    config.credential.iter().chain([&config.identity]).chain(&config.more_identities).map(PathBuf::as_path)
+}
+
+/// Leaves a configuration only those master keys that are encrypted to a passphrase, for whoever has to prove by it that
+/// he may. Whether there are any.
+pub(super) fn leave_encrypted(config: &mut VaultConfig) -> bool {
+    let encrypted = |path: &Path| read_private(path).is_ok_and(|file| identity::needs_passphrase(&file));
+    let mut left: Vec<PathBuf> = master_keys(config).filter(|path| encrypted(path)).map(Path::to_owned).collect();
+    config.credential = None;
+    if left.is_empty() {
+        return false;
+    }
+    config.identity = left.remove(0);
+    config.more_identities = left;
+    true
+}
+
+/// Opens the keyring with the first master key that does.
+///
+/// # Errors
+/// What keeps the most promising of them from it.
+pub(super) fn unlock(
+    config: &VaultConfig,
+    keyring: &Path,
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<(Keyring, Identities), DaemonError> {
+    let bytes = read_private(keyring)?;
+    let mut worst: Option<DaemonError> = None;
+    for place in master_keys(config) {
+        let failed = |source| DaemonError::Keyring { path: keyring.to_owned(), source };
+        let opened = read_identities(place, ask)
+            .and_then(|identities| Ok((Keyring::decrypt(&bytes, &identities).map_err(failed)?, identities)));
+        match opened {
+            Ok(opened) => return Ok(opened),
+            Err(error) if worst.as_ref().is_none_or(|worst| promise(&error) > promise(worst)) => worst = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(worst.unwrap_or_else(|| DaemonError::NoIdentity { path: config.identity.clone() }))
+}
+
+/// How much a master key that does not open the vault tells of why: most where only the right passphrase is missing.
+fn promise(error: &DaemonError) -> u8 {
+    if matches!(error, DaemonError::NoIdentity { .. }) {
+        0
+    } else if matches!(error, DaemonError::Identity { source: CryptoError::PassphraseNeeded, .. }) {
+        2
+    } else if matches!(error, DaemonError::Identity { source: CryptoError::WrongPassphrase, .. }) {
+        3
+    } else if matches!(error, DaemonError::Keyring { source, .. } if !matches!(source, CryptoError::NoMatchingIdentity))
+    {
+        4
+    } else {
+        1
+    }
 }

@@ -137,6 +137,11 @@ impl VaultDirectory {
         self.path.join("recipients.txt")
     }
 
+    /// `audit`, the trail's.
+    pub(super) fn audit(&self) -> PathBuf {
+        self.path.join("audit")
+    }
+
     /// `db`, the store's.
     pub(super) fn store(&self) -> PathBuf {
         self.path.join("db")

@@ -101,6 +101,12 @@ pub enum DaemonError {
         /// Why.
         source: VaultError,
     },
+    /// The vault is open, and said no.
+    #[error(transparent)]
+    Refused {
+        /// Why.
+        source: VaultError,
+    },
     /// A backup cannot be used.
     #[error("{}", path.display())]
     Backup {
@@ -128,6 +134,28 @@ pub enum DaemonError {
         address: String,
         /// Why.
         source: io::Error,
+    },
+    /// The group of the socket is not there.
+    #[error("there is no group {name:?}")]
+    NoGroup {
+        /// What the configuration says.
+        name: String,
+    },
+    /// The members of the socket's group could not get to it.
+    #[error("the group {group} cannot pass {} (mode {mode:04o}), so nobody of it reaches the socket", path.display())]
+    ClosedDirectory {
+        /// The directory of the socket.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The number of the group.
+        group: u32,
+    },
+    /// Something of the hardening does not hold, and the configuration requires it.
+    #[error("the process cannot be hardened as required: {missing}")]
+    NotHardened {
+        /// What does not hold, and why.
+        missing: String,
     },
     /// The system said no.
     #[error("cannot {doing}")]
@@ -170,6 +198,7 @@ impl DaemonError {
                 "use the identity of one of the recipients in recipients.txt".to_owned()
             }
             Self::Keyring { .. } | Self::Store { .. } => "restore it from a backup; nothing was changed".to_owned(),
+            Self::Refused { source } => return source.next_actions().map(str::to_owned),
             Self::Vault { .. } => "see the log above; nothing was changed".to_owned(),
             Self::SocketInUse { .. } => {
                 "see `hushd status`; stop the other one first, or listen elsewhere with --listen".to_owned()
@@ -177,6 +206,13 @@ impl DaemonError {
             Self::NotASocket { path } => format!("look at it and move it away: mv {0} {0}.old", path.display()),
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "choose another port with --listen 127.0.0.1:PORT, or stop the program that has this one".to_owned()
+            }
+            Self::NoGroup { name } => {
+                format!("create it with `groupadd --system {name}`, or name another socket.group")
+            }
+            Self::ClosedDirectory { path, group, .. } => format!("chgrp {group} {0} && chmod g+x {0}", path.display()),
+            Self::NotHardened { .. } => {
+                "mend what is missing, or take require-hardening out of the configuration".to_owned()
             }
             Self::Bind { .. } => "choose another address with --listen".to_owned(),
             Self::Backup { source, .. } => return backup_hint(source),

@@ -4,7 +4,7 @@
 //! nothing behind and its scratch vault's keys are never written; what is handed out of a backup was read to its end first.
 
 use std::fs::{File, Permissions};
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::config::VaultConfig;
 use crate::crypto::{Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::create::{MasterKey, found, has_vault, read_identities};
 use crate::daemon::{DaemonError, Request, hardening};
+use crate::model::Progress;
 use crate::store::{SledOptions, SledStore, Store};
 use crate::vault::backup::{BackupError, BackupReader, Contents, Header, SecretLine, restore_records};
 use crate::vault::{Limits, Vault};
@@ -58,6 +59,7 @@ pub fn restore(
     config: &VaultConfig,
     request: RestoreRequest,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
+    progress: &Progress,
 ) -> Result<Restored, DaemonError> {
     hardening::private_umask();
     if has_vault(config)? {
@@ -67,10 +69,10 @@ pub fn restore(
     let identities = read_identities(&path, ask)?;
     let failed = |source| DaemonError::Backup { path: request.file.clone(), source };
     // All of it is read before anything is touched: a backup that is not whole changes nothing.
-    let mut whole = open(&request.file, &identities)?;
+    let mut whole = open(&request.file, &identities, progress, Pass::FIRST_OF_TWO)?;
     while whole.next_secret().map_err(failed)?.is_some() {}
     drop(whole);
-    let mut backup = open(&request.file, &identities)?;
+    let mut backup = open(&request.file, &identities, progress, Pass::SECOND_OF_TWO)?;
     let header = backup.header().clone();
     let mut recipients = request.recipients;
     if request.same_identity {
@@ -118,9 +120,14 @@ pub struct Drill {
 ///
 /// # Errors
 /// [`DaemonError::Backup`] with what is wrong, and those of the scratch vault.
-pub fn drill(file: &Path, identities: &Identities, scratch: Option<&Path>) -> Result<Drill, DaemonError> {
+pub fn drill(
+    file: &Path,
+    identities: &Identities,
+    scratch: Option<&Path>,
+    progress: &Progress,
+) -> Result<Drill, DaemonError> {
     let failed = |source| DaemonError::Backup { path: file.to_owned(), source };
-    let mut backup = open(file, identities)?;
+    let mut backup = open(file, identities, progress, Pass::FIRST_OF_TWO)?;
     let header = backup.header().clone();
     let signing = backup
         .take_signing_secrets()
@@ -143,7 +150,7 @@ pub fn drill(file: &Path, identities: &Identities, scratch: Option<&Path>) -> Re
     let store: Arc<dyn Store> = Arc::new(store);
     let vault = Vault::open(store, keyring, Arc::new(SystemClock), Limits::default(), 0)
         .map_err(|source| DaemonError::Vault { source })?;
-    let contents = vault.compare_with(open(file, identities)?).map_err(failed)?;
+    let contents = vault.compare_with(open(file, identities, progress, Pass::SECOND_OF_TWO)?).map_err(failed)?;
     if contents != restored {
         return Err(failed(BackupError::Differs { message: "the file changed during the drill".to_owned() }));
     }
@@ -161,10 +168,11 @@ pub fn verify(
     file: &Path,
     identity: Option<&Path>,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
+    progress: &Progress,
 ) -> Result<Drill, DaemonError> {
     hardening::private_umask();
     let identities = read_identities(identity.unwrap_or(&config.identity), ask)?;
-    drill(file, &identities, None)
+    drill(file, &identities, None, progress)
 }
 
 /// Takes those secrets out of a backup that `wanted` picks, after all of it was read.
@@ -176,10 +184,11 @@ pub fn pick(
     file: &Path,
     identity: Option<&Path>,
     ask: &mut dyn FnMut() -> Option<Passphrase>,
+    progress: &Progress,
     mut wanted: impl FnMut(&SecretLine) -> bool,
 ) -> Result<Vec<SecretLine>, DaemonError> {
     let identities = read_identities(identity.unwrap_or(&config.identity), ask)?;
-    let mut backup = open(file, &identities)?;
+    let mut backup = open(file, &identities, progress, Pass::ONLY)?;
     let mut picked = Vec::new();
     let failed = |source| DaemonError::Backup { path: file.to_owned(), source };
     while let Some(secret) = backup.next_secret().map_err(failed)? {
@@ -190,8 +199,46 @@ pub fn pick(
     Ok(picked)
 }
 
-fn open(path: &Path, identities: &Identities) -> Result<BackupReader<'static>, DaemonError> {
+/// Which time it is that the file is read, and how often it is read at all.
+#[derive(Clone, Copy)]
+struct Pass {
+    before: u64,
+    of: u64,
+}
+
+impl Pass {
+    const ONLY: Self = Self { before: 0, of: 1 };
+    const FIRST_OF_TWO: Self = Self { before: 0, of: 2 };
+    const SECOND_OF_TWO: Self = Self { before: 1, of: 2 };
+}
+
+fn open(
+    path: &Path,
+    identities: &Identities,
+    progress: &Progress,
+    pass: Pass,
+) -> Result<BackupReader<'static>, DaemonError> {
     let file = File::open(path).map_err(DaemonError::io(format!("open {}", path.display())))?;
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let (read, total) = (pass.before * length, pass.of * length);
+    let file = Told { file, read, total, progress: progress.clone() };
     let reader = BufReader::with_capacity(64 * 1024, file);
     BackupReader::open(reader, identities).map_err(|source| DaemonError::Backup { path: path.to_owned(), source })
+}
+
+/// A file that tells how far it was read.
+struct Told {
+    file: File,
+    read: u64,
+    total: u64,
+    progress: Progress,
+}
+
+impl Read for Told {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read += read as u64;
+        self.progress.tell(self.read, self.total);
+        Ok(read)
+    }
 }

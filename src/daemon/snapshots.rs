@@ -4,6 +4,7 @@
 //! there; one that fails is told in the status and tried again. It drops nothing that it did not make.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::api::BackupStatus;
-use crate::auth::Principal;
+use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::config::{BackupConfig, Interval};
 use crate::crypto::{Identities, Recipient};
 use crate::daemon::{DaemonError, restore};
 use crate::http::SnapshotReport;
+use crate::model::Progress;
 use crate::paths::{PrivateFile, ensure_private_dir};
 use crate::vault::Vault;
 use crate::vault::backup::Snapshot;
@@ -37,10 +39,9 @@ pub(super) struct Snapshots {
     report: SnapshotReport,
 }
 
-/// Where snapshots go, and whom they are for.
+/// Where snapshots go, and what opens them.
 struct Place {
     directory: PathBuf,
-    recipients: Vec<Recipient>,
     identities: Identities,
 }
 
@@ -58,32 +59,39 @@ impl Failure {
     }
 }
 
+/// Gets the place of snapshots ready where they are wanted, and gives the report that is kept up to date.
+///
+/// # Errors
+/// When the directory cannot be used.
+pub(super) fn prepare(config: &BackupConfig) -> Result<SnapshotReport, DaemonError> {
+    let report = SnapshotReport::default();
+    let Some(every) = &config.every else { return Ok(report) };
+    ensure_private_dir(&config.directory)?;
+    clear_leftovers(&config.directory);
+    let existing = list(&config.directory)?;
+    *report.write() = Some(BackupStatus {
+        every: every.to_string(),
+        last_at: existing.last().map(|(at, _)| *at),
+        last_drill_passed: existing.last().map(|_| true),
+        last_drill_at: existing.last().map(|(at, _)| *at),
+        kept: existing.len() as u64,
+        problem: None,
+    });
+    Ok(report)
+}
+
 impl Snapshots {
-    /// Gets ready where snapshots are wanted, and gives the report that it will keep up to date.
-    ///
-    /// # Errors
-    /// When the directory cannot be used.
+    /// Gets ready to take them of an open vault, where they are wanted.
     pub(super) fn new(
         config: &BackupConfig,
         vault: &Arc<Vault>,
-        recipients: &[Recipient],
         identities: Option<Identities>,
-    ) -> Result<(Option<Self>, SnapshotReport), DaemonError> {
-        let report = SnapshotReport::default();
-        let (Some(every), Some(identities)) = (config.every.clone(), identities) else { return Ok((None, report)) };
-        ensure_private_dir(&config.directory)?;
-        clear_leftovers(&config.directory);
-        let existing = list(&config.directory)?;
-        *report.write() = Some(BackupStatus {
-            every: every.to_string(),
-            last_at: existing.last().map(|(at, _)| *at),
-            last_drill_passed: existing.last().map(|_| true),
-            kept: existing.len() as u64,
-            problem: None,
-        });
-        let place = Place { directory: config.directory.clone(), recipients: recipients.to_vec(), identities };
+        report: &SnapshotReport,
+    ) -> Option<Self> {
+        let (every, identities) = (config.every.clone()?, identities?);
+        let place = Place { directory: config.directory.clone(), identities };
         let (place, vault) = (Arc::new(place), Arc::clone(vault));
-        Ok((Some(Self { every, keep: config.keep, place, vault, report: Arc::clone(&report) }), report))
+        Some(Self { every, keep: config.keep, place, vault, report: Arc::clone(report) })
     }
 
     /// Takes one whenever it is time, for ever.
@@ -103,7 +111,10 @@ impl Snapshots {
                 Err(Failure { problem, in_drill }) => {
                     tracing::error!(problem, "no snapshot could be taken");
                     if let Some(status) = &mut *self.report.write() {
-                        status.last_drill_passed = if in_drill { Some(false) } else { status.last_drill_passed };
+                        if in_drill {
+                            status.last_drill_passed = Some(false);
+                            status.last_drill_at = Some(self.vault.clock().now());
+                        }
                         status.problem = Some(problem);
                     }
                     self.every.duration().min(AGAIN)
@@ -119,16 +130,19 @@ impl Snapshots {
 
     async fn take_one(&self) -> Result<Timestamp, Failure> {
         let snapshot =
-            self.vault.snapshot(&Principal::Vault, &self.place.directory).await.map_err(|error| Failure::of(&error))?;
+            self.vault.snapshot(&Caller::vault(), &self.place.directory).await.map_err(|error| Failure::of(&error))?;
         let (place, keep) = (Arc::clone(&self.place), self.keep);
+        // Held to the end, so that sealing waits for it: the drill has keys and values in memory.
+        let vault = Arc::clone(&self.vault);
         let (done, answer) = oneshot::channel();
         // Not a thread of the runtime, which would wait for it when the daemon stops.
         let thread = std::thread::Builder::new().name("snapshot".to_owned());
         let spawned = thread.spawn(move || {
-            let taken = place.write(snapshot).and_then(|at| {
+            let taken = place.write(snapshot, &vault.recipients()).and_then(|at| {
                 let kept = prune(&place.directory, keep).map_err(|error| Failure::of(&error))?;
                 Ok((at, kept))
             });
+            drop((place, vault));
             drop(done.send(taken));
         });
         drop(spawned.map_err(|error| Failure::of(&error))?);
@@ -136,6 +150,7 @@ impl Snapshots {
         if let Some(status) = &mut *self.report.write() {
             status.last_at = Some(at);
             status.last_drill_passed = Some(true);
+            status.last_drill_at = Some(self.vault.clock().now());
             status.kept = kept;
             status.problem = None;
         }
@@ -145,12 +160,12 @@ impl Snapshots {
 
 impl Place {
     /// Writes a snapshot, holds the drill, and only then gives it its name.
-    fn write(&self, snapshot: Snapshot) -> Result<Timestamp, Failure> {
+    fn write(&self, snapshot: Snapshot, recipients: &[Recipient]) -> Result<Timestamp, Failure> {
         let at = snapshot.created_at();
         let path = self.directory.join(name(at));
         let file = PrivateFile::create(&path).map_err(|error| Failure::of(&error))?;
-        let file = snapshot.write(&self.recipients, &self.recipients, file).map_err(|error| Failure::of(&error))?;
-        restore::drill(file.partial_path(), &self.identities, Some(&self.directory))
+        let file = snapshot.write(recipients, recipients, file).map_err(|error| Failure::of(&error))?;
+        restore::drill(file.partial_path(), &self.identities, Some(&self.directory), &Progress::none())
             .map_err(|error| Failure { in_drill: true, ..Failure::of(&error) })?;
         file.keep().map_err(|error| Failure::of(&error))?;
         Ok(at)
@@ -218,6 +233,10 @@ fn describe(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         text = format!("{text}: {error}");
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            // The process has confined itself to the directories that there were when it started.
+            text.push_str("; where the directory was made anew, restart the daemon");
+        }
         source = error.source();
     }
     text

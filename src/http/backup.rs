@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
+use actix_web::http::header::{CONTENT_DISPOSITION, ContentType, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -20,7 +20,10 @@ use crate::http::caller::Administrator;
 use crate::http::error::HttpError;
 use crate::http::openapi::Refused;
 use crate::http::query::Query;
+use crate::metrics::COUNTS;
 
+/// About how long the stream will be, in bytes, for those who show how far it is.
+const EXPECTED_LENGTH: HeaderName = HeaderName::from_static("x-expected-length");
 /// Backups that are written at once at most.
 pub(super) const AT_ONCE: usize = 4;
 /// Bytes that are sent at a time.
@@ -42,30 +45,37 @@ pub(super) async fn backup(
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpError> {
     let named = Query::of(&request)?.recipients()?;
+    let keyring = state.vault()?.recipients();
     let permit = state.backups.clone().try_acquire_owned().map_err(|_| HttpError::TooManyBackups)?;
-    let snapshot = state.vault.snapshot(&caller.0, Path::new(&state.data_directory)).await?;
+    let snapshot = state.vault()?.snapshot(&caller.0, Path::new(&state.setting.data_directory)).await?;
+    let expected = snapshot.expected_length();
     let (sender, receiver) = channel(PIECES);
     let runtime = Handle::current();
+    let request_id = caller.0.request_id.clone();
     // What it ends with is told by the stream.
     drop(tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let recipients = if named.is_empty() { &state.recipients } else { &named };
+        let recipients = if named.is_empty() { &keyring } else { &named };
         let output = Pieces { sender: sender.clone(), runtime: runtime.clone(), piece: Vec::with_capacity(PIECE) };
-        let written = snapshot.write(recipients, &state.recipients, output);
+        let written = snapshot.write(recipients, &keyring, output);
         if let Err(error) = written
             .and_then(|mut output| output.flush().map_err(|source| crate::vault::backup::BackupError::Write { source }))
         {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, cause, "a backup was not finished");
+            COUNTS.backup_failures.increment();
+            tracing::error!(%request_id, %error, cause, "a backup was not finished");
             let told = timeout(STALLED, sender.send(Err(io::Error::other("the backup was not finished"))));
             // A client that has gone knows already.
             drop(runtime.block_on(told));
+        } else {
+            COUNTS.backup_sent.set(u64::try_from(state.gate.clock().now().as_millis()).unwrap_or_default());
         }
     }));
     let pieces =
         stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) });
     Ok(HttpResponse::Ok()
         .content_type(ContentType::octet_stream())
+        .insert_header((EXPECTED_LENGTH, expected.to_string()))
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"hushd-backup.age\""))
         .streaming(pieces))
 }

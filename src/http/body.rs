@@ -142,7 +142,8 @@ fn expected(field: &str) -> &'static str {
     match field {
         "isActive" | "isReserved" | "admin" => "true or false",
         "expiresAt" => "an RFC 3339 time such as 2026-07-15T12:00:00.000Z, or null",
-        "gracePeriodHours" | "ttlSeconds" | "revision" => "an integer",
+        "scope" => "a list of rules such as \"read shop/**\"",
+        "gracePeriodHours" | "ttlSeconds" | "revision" | "bindUid" | "uses" => "an integer",
         _ => "a string",
     }
 }

@@ -3,19 +3,20 @@
 //! Invariants: every answer has `X-Request-Id` and `Cache-Control: no-store`; over TCP a request that a foreign web page
 //! may have made is refused before anything else looks at it; a 500 names its request.
 
-use std::fmt;
-
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HOST, HeaderName, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
+use crate::clock::Stopwatch;
 use crate::http::State;
 use crate::http::connection::Connection;
 use crate::http::error::HttpError;
+use crate::http::measure;
+use crate::http::request_id::{self, REQUEST_ID};
+use crate::metrics::COUNTS;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The middleware.
@@ -23,41 +24,38 @@ pub(super) async fn common(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
-    let id = request_id(&request);
+    let stopwatch = Stopwatch::start();
+    let id = request_id::assign(&request);
     let mut response = match guard(&request) {
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(refused) => {
-            tracing::warn!(request_id = %Text(&id), reason = %refused, "request refused");
+            COUNTS.foreign_requests.increment();
+            tracing::warn!(request_id = %id, reason = %refused, "request refused");
             request.error_response(refused).map_into_right_body()
         }
     };
     let error = response.response().error().and_then(|error| error.as_error::<HttpError>());
     let replacement = error.and_then(|error| {
-        error.log(&Text(&id));
-        response.status().is_server_error().then(|| error.to_response(Some(&Text(&id))))
+        error.log(&id);
+        response.status().is_server_error().then(|| error.to_response(Some(&id)))
     });
     if let Some(replacement) = replacement {
         response = response.into_response(replacement.map_into_boxed_body()).map_into_right_body();
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(REQUEST_ID, id);
+    headers.insert(REQUEST_ID, request_id::header(&id));
+    let route = measure::note(response.request(), response.status(), stopwatch);
+    // The route and not the path: a name of a secret may stand in that.
+    tracing::debug!(
+        request_id = %id,
+        method = %response.request().method(),
+        route,
+        status = response.status().as_u16(),
+        micros = stopwatch.elapsed().as_micros(),
+        "answered"
+    );
     Ok(response)
-}
-
-/// The client's id where it sent a sane one, otherwise a new one.
-fn request_id(request: &ServiceRequest) -> HeaderValue {
-    let sane = |value: &&HeaderValue| {
-        let bytes = value.as_bytes();
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        (1..=128).contains(&bytes.len()) && bytes.iter().all(allowed)
-    };
-    if let Some(sent) = request.headers().get(REQUEST_ID).filter(sane) {
-        return sent.clone();
-    }
-    let id = uuid::Uuid::new_v4();
-    HeaderValue::from_str(id.as_hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
-        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 /// Refuses what a page of a foreign origin could send to loopback: DNS rebinding shows in `Host`, cross-site requests
@@ -87,13 +85,4 @@ fn guard(request: &ServiceRequest) -> Result<(), HttpError> {
         return Err(HttpError::ForeignRequest { message: "The request comes from another site" });
     }
     Ok(())
-}
-
-/// A header's value as text.
-struct Text<'a>(&'a HeaderValue);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_str().unwrap_or("unknown"))
-    }
 }

@@ -4,13 +4,14 @@
 //! request's id, which a 500 names.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::api::ErrorResponse;
-use crate::vault::{ErrorKind, VaultError};
+use crate::vault::{ErrorKind, UnsealError, VaultError};
 
 /// An error of a request: the vault's, or one of HTTP itself.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(super) enum HttpError {
     /// The vault said no.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The vault stays sealed.
+    #[error(transparent)]
+    Unseal(#[from] UnsealError),
     /// The request makes no sense.
     #[error("{message}")]
     InvalidInput { message: String },
@@ -39,6 +43,12 @@ pub(super) enum HttpError {
     /// As many backups as may be are being written.
     #[error("Too many backups are being made at once")]
     TooManyBackups,
+    /// As many readers of events as may be are connected.
+    #[error("Too many readers of events at once")]
+    TooManyReaders,
+    /// Wrong credentials came again and again.
+    #[error("Too many wrong credentials: wait {} seconds", seconds(*wait))]
+    TooManyGuesses { wait: Duration },
     /// The vault cannot serve now.
     #[error("The vault is not ready: {reason}")]
     NotReady { reason: String },
@@ -60,7 +70,17 @@ impl HttpError {
                 ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
                 ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
                 ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL"),
+                ErrorKind::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "VAULT_SEALED"),
+                ErrorKind::Unrecorded => (StatusCode::SERVICE_UNAVAILABLE, "INTERNAL_ERROR"),
                 ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+            },
+            Self::Unseal(error) => match error {
+                UnsealError::NotAllowed | UnsealError::WrongPassphrase => {
+                    (StatusCode::UNAUTHORIZED, "AUTH_INVALID_CREDENTIALS")
+                }
+                UnsealError::PassphraseNeeded => (StatusCode::BAD_REQUEST, "INVALID_INPUT"),
+                UnsealError::TooSoon { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
+                UnsealError::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
             },
             Self::InvalidInput { .. } => (StatusCode::BAD_REQUEST, "INVALID_INPUT"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "NOT_FOUND"),
@@ -68,7 +88,9 @@ impl HttpError {
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::ForeignRequest { .. } => (StatusCode::FORBIDDEN, "FORBIDDEN"),
-            Self::TooManyBackups => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
+            Self::TooManyBackups | Self::TooManyReaders | Self::TooManyGuesses { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED")
+            }
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "INTERNAL_ERROR"),
         }
     }
@@ -76,6 +98,11 @@ impl HttpError {
     fn next_actions(&self, request_id: Option<&dyn fmt::Display>) -> Option<String> {
         let next = match self {
             Self::Vault(error) => error.next_actions(),
+            Self::Unseal(UnsealError::TooSoon { .. }) => Some("Wait as long as Retry-After says, and try again"),
+            Self::Unseal(UnsealError::Failed { .. }) => Some("See the daemon's log"),
+            Self::Unseal(_) => {
+                Some("Send the master key's passphrase, or ask as the daemon's own user over its Unix socket")
+            }
             Self::InvalidInput { .. } => Some("Correct the request; GET /api/openapi.json describes the API"),
             Self::UnknownPath => Some("GET /api/openapi.json lists the paths"),
             Self::MethodNotAllowed { .. } => Some("Use one of the methods in the Allow header"),
@@ -84,6 +111,8 @@ impl HttpError {
             Self::ForeignRequest { .. } => {
                 Some("Use a loopback address as host, or add the name to allowed-hosts in the configuration")
             }
+            Self::TooManyReaders => Some("Close streams of GET /api/events that are not needed"),
+            Self::TooManyGuesses { .. } => Some("Wait as long as Retry-After says, and check the credential"),
             Self::TooManyBackups => Some("Wait until one of them is done"),
             Self::NotReady { .. } => Some("See the daemon's log and GET /api/status"),
         };
@@ -106,6 +135,12 @@ impl HttpError {
             // The rest of the body is not worth waiting for.
             response.force_close();
         }
+        if let Self::Unseal(UnsealError::TooSoon { wait }) = self {
+            response.insert_header((RETRY_AFTER, seconds(*wait).to_string()));
+        }
+        if let Self::TooManyGuesses { wait } = self {
+            response.insert_header((RETRY_AFTER, seconds(*wait).to_string()));
+        }
         if let Self::MethodNotAllowed { allow } = self {
             response.insert_header((ALLOW, allow.as_str()));
         }
@@ -122,15 +157,19 @@ impl HttpError {
         let (status, code) = self.status_and_code();
         if status.is_server_error() {
             let cause = match self {
-                Self::Vault(VaultError::Damaged { detail, .. } | VaultError::Internal { detail, .. }) => detail.clone(),
+                Self::Vault(VaultError::Damaged { detail, .. } | VaultError::Internal { detail, .. })
+                | Self::Unseal(UnsealError::Failed { detail }) => detail.clone(),
                 Self::Vault(error) => std::error::Error::source(error).map(ToString::to_string).unwrap_or_default(),
-                Self::InvalidInput { .. }
+                Self::Unseal(_)
+                | Self::InvalidInput { .. }
                 | Self::UnknownPath
                 | Self::MethodNotAllowed { .. }
                 | Self::BodyTooLarge { .. }
                 | Self::UnsupportedMediaType { .. }
                 | Self::ForeignRequest { .. }
                 | Self::TooManyBackups
+                | Self::TooManyReaders
+                | Self::TooManyGuesses { .. }
                 | Self::NotReady { .. } => self.to_string(),
             };
             tracing::error!(%request_id, status = status.as_u16(), code, cause, "request failed");
@@ -138,6 +177,11 @@ impl HttpError {
             tracing::debug!(%request_id, status = status.as_u16(), code, "request refused");
         }
     }
+}
+
+/// Whole seconds, after which the wait is over.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl ResponseError for HttpError {

@@ -1,10 +1,8 @@
-//! The vault's own keys over HTTP: rotation, and minting of administrators' tokens.
+//! The vault's own keys over HTTP: rotation.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::api::{
-    CreateTokenRequest, CreateTokenResponse, RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest,
-};
+use crate::api::{RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest};
 use crate::auth::KeyKind;
 use crate::http::caller::Minter;
 use crate::http::error::HttpError;
@@ -27,7 +25,7 @@ pub(super) async fn rotate_api_key(
 ) -> Answer {
     let sent: RotateKeyRequest = body::json(&request, payload, BODY_LIMIT).await?;
     let (api_key, old_key_expires_at) =
-        state.vault.rotate_key(&caller.0, KeyKind::Api, sent.grace_period_hours).await?;
+        state.vault()?.rotate_key(&caller.0, KeyKind::Api, sent.grace_period_hours).await?;
     let message = "API key rotated successfully. Old key will remain valid during grace period.".to_owned();
     Ok(HttpResponse::Ok().json(RotateApiKeyResponse { success: true, message, api_key, old_key_expires_at }))
 }
@@ -43,24 +41,7 @@ pub(super) async fn rotate_anon_key(
 ) -> Answer {
     let sent: RotateKeyRequest = body::json(&request, payload, BODY_LIMIT).await?;
     let (anon_key, old_key_expires_at) =
-        state.vault.rotate_key(&caller.0, KeyKind::Anon, sent.grace_period_hours).await?;
+        state.vault()?.rotate_key(&caller.0, KeyKind::Anon, sent.grace_period_hours).await?;
     let message = "Anon key rotated successfully. Old key will remain valid during grace period.".to_owned();
     Ok(HttpResponse::Ok().json(RotateAnonKeyResponse { success: true, message, anon_key, old_key_expires_at }))
-}
-
-/// Mints an administrator's token
-#[utoipa::path(post, path = "/api/tokens", tag = "Keys", request_body = CreateTokenRequest,
-    responses((status = 201, description = "The token", body = CreateTokenResponse), BadBody, Refused))]
-pub(super) async fn create_token(
-    state: web::Data<State>,
-    caller: Minter,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Answer {
-    let sent: CreateTokenRequest = body::json(&request, payload, BODY_LIMIT).await?;
-    if !sent.admin {
-        return Err(HttpError::InvalidInput { message: "Invalid value for field 'admin': expected true".to_owned() });
-    }
-    let (token, expires_at) = state.vault.mint_token(&caller.0, sent.subject.as_deref(), sent.ttl_seconds)?;
-    Ok(HttpResponse::Created().json(CreateTokenResponse { token, expires_at }))
 }

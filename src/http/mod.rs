@@ -3,18 +3,27 @@
 //! Invariants: a handler decodes, makes one call, and encodes; the same API is served on every listener; nothing that a
 //! client sends stops the daemon.
 
+mod audit;
 mod backup;
 mod body;
 mod caller;
 mod common;
 mod connection;
 mod error;
+mod events;
+mod exposition;
 mod keys;
+mod measure;
+mod metrics;
 mod openapi;
 mod operations;
 mod query;
+mod request_id;
 mod routes;
+mod seal;
 mod secrets;
+mod tokens;
+mod vault_keys;
 
 use std::fmt;
 use std::io;
@@ -28,25 +37,28 @@ use actix_web::{App, HttpServer, middleware, web};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use crate::api::{BackupStatus, CheckResponse};
-use crate::crypto::Recipient;
-use crate::vault::Vault;
+use crate::api::{BackupStatus, CheckResponse, PeerVisibility, Protection};
+use crate::auth::{Guessing, Policies};
+use crate::config::MetricsConfig;
+use crate::vault::{Gate, Limits, Sealing, Vault, VaultError};
 
 /// What is known of automatic snapshots, kept by whoever takes them.
 pub type SnapshotReport = Arc<RwLock<Option<BackupStatus>>>;
 
 /// Checks the vault and what is around it; one check at a time.
 #[derive(Clone)]
-pub struct Checker(Arc<tokio::sync::Mutex<Box<dyn Fn() -> CheckResponse + Send + Sync>>>);
+pub struct Checker(Arc<tokio::sync::Mutex<Check>>);
+
+type Check = Box<dyn Fn() -> Result<CheckResponse, VaultError> + Send + Sync>;
 
 impl Checker {
     /// Takes in how it is done.
-    pub fn new(check: impl Fn() -> CheckResponse + Send + Sync + 'static) -> Self {
+    pub fn new(check: impl Fn() -> Result<CheckResponse, VaultError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(tokio::sync::Mutex::new(Box::new(check))))
     }
 
     /// Does it, on the calling thread.
-    fn run(&self) -> CheckResponse {
+    fn run(&self) -> Result<CheckResponse, VaultError> {
         self.0.blocking_lock()()
     }
 }
@@ -57,39 +69,67 @@ impl fmt::Debug for Checker {
     }
 }
 
+/// What the daemon knows of itself, for the handlers.
+#[derive(Debug)]
+pub struct Setting {
+    /// What the vault is limited to.
+    pub limits: Limits,
+    /// Names beside the loopback's that the `Host` of a request over TCP may have.
+    pub allowed_hosts: Vec<String>,
+    /// Shown to administrators.
+    pub listeners: Vec<String>,
+    /// Shown to administrators.
+    pub data_directory: String,
+    /// What a monitoring system is told.
+    pub metrics: MetricsConfig,
+    /// How long before a secret expires a warning is given, as it is written and as it is.
+    pub expiry_warnings: Vec<(String, Duration)>,
+    /// Who may do what, beside administrators and tokens.
+    pub policies: Arc<Policies>,
+    /// What protects the process.
+    pub hardening: Vec<Protection>,
+    /// What can be seen of peers.
+    pub peers: PeerVisibility,
+}
+
 /// What the handlers share.
 #[derive(Debug)]
 pub struct State {
-    vault: Arc<Vault>,
-    allowed_hosts: Vec<String>,
-    listeners: Vec<String>,
-    data_directory: String,
-    recipients: Vec<Recipient>,
+    gate: Arc<Gate>,
+    sealing: Arc<dyn Sealing>,
+    setting: Setting,
     snapshots: SnapshotReport,
     backups: Arc<Semaphore>,
     checker: Checker,
+    requests: measure::Requests,
+    event_readers: Arc<Semaphore>,
+    guessing: Guessing,
 }
 
 impl State {
-    /// Takes in what the handlers share. `allowed_hosts` are names beside the loopback's that the `Host` of a request
-    /// over TCP may have; `listeners` and `data_directory` are shown to administrators; `recipients` open the keyring,
-    /// and the backups that name no others; `snapshots` is what the status says of them.
+    /// Takes in what the handlers share. `snapshots` is what the status says of them.
     pub fn new(
-        vault: Arc<Vault>,
-        allowed_hosts: Vec<String>,
-        listeners: Vec<String>,
-        data_directory: String,
-        recipients: Vec<Recipient>,
+        gate: Arc<Gate>,
+        sealing: Arc<dyn Sealing>,
+        setting: Setting,
         snapshots: SnapshotReport,
         checker: Checker,
     ) -> Self {
         let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
-        Self { vault, allowed_hosts, listeners, data_directory, recipients, snapshots, backups, checker }
+        let requests = measure::Requests::default();
+        let event_readers = Arc::new(Semaphore::new(events::AT_ONCE));
+        let guessing = Guessing::default();
+        Self { gate, sealing, setting, snapshots, backups, checker, requests, event_readers, guessing }
+    }
+
+    /// The open vault.
+    fn vault(&self) -> Result<Arc<Vault>, VaultError> {
+        self.gate.vault()
     }
 
     /// Longest body in bytes: a value may be written with six bytes for each (`\u0000`).
     fn body_limit(&self) -> usize {
-        self.vault.limits().max_value_size.saturating_mul(6).saturating_add(64 * 1024)
+        self.setting.limits.max_value_size.saturating_mul(6).saturating_add(64 * 1024)
     }
 
     /// Whether a `Host` is this machine's, whatever the port.
@@ -100,7 +140,7 @@ impl State {
         };
         let known = ["localhost", "127.0.0.1", "[::1]"];
         known.iter().any(|known| name.eq_ignore_ascii_case(known))
-            || self.allowed_hosts.iter().any(|known| name.eq_ignore_ascii_case(known))
+            || self.setting.allowed_hosts.iter().any(|known| name.eq_ignore_ascii_case(known))
     }
 }
 
@@ -131,7 +171,12 @@ pub struct Listeners {
 pub fn server(state: State, listeners: Listeners, options: Options) -> io::Result<Server> {
     let state = web::Data::new(state);
     let mut server = HttpServer::new(move || {
-        App::new().app_data(state.clone()).wrap(middleware::from_fn(common::common)).configure(routes::routes)
+        let requests = state.requests.clone();
+        App::new()
+            .app_data(state.clone())
+            .app_data(measure::NoRoute(requests.route(measure::NO_ROUTE)))
+            .wrap(middleware::from_fn(common::common))
+            .configure(|app| routes::routes(app, &requests))
     })
     .workers(options.workers)
     .client_request_timeout(options.request_timeout)

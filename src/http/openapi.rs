@@ -10,7 +10,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::api::ErrorResponse;
-use crate::http::{backup, keys, operations, secrets};
+use crate::http::{audit, backup, events, keys, metrics, operations, seal, secrets, tokens, vault_keys};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,9 +18,12 @@ use crate::http::{backup, keys, operations, secrets};
     paths(
         secrets::list, secrets::create, secrets::get, secrets::update, secrets::delete, secrets::revisions,
         secrets::rollback, secrets::verify, secrets::environment, secrets::namespaces,
-        keys::rotate_api_key, keys::rotate_anon_key, keys::create_token,
+        keys::rotate_api_key, keys::rotate_anon_key, tokens::create, tokens::list, tokens::revoke,
+        vault_keys::list, vault_keys::add, vault_keys::remove, vault_keys::rotate_data_key,
+        vault_keys::rotate_jwt_secret, seal::seal, seal::unseal,
         operations::health, operations::ready, operations::status, operations::check,
-        operations::describe, backup::backup,
+        operations::describe, backup::backup, metrics::metrics, events::events,
+        audit::list, audit::verify, audit::consumers,
     ),
     components(schemas(ErrorResponse)),
     security(("bearerAuth" = []), ("apiKey" = []), ()),
@@ -65,7 +68,9 @@ impl IntoResponses for Refused {
             (400, "The request makes no sense"),
             (401, "No credential, or none of ours"),
             (403, "Not allowed"),
+            (429, "Too many wrong credentials, or too many of what was asked for; Retry-After says how long to wait"),
             (500, "The daemon failed; its log says why"),
+            (503, "The vault is sealed"),
         ])
     }
 }
@@ -84,7 +89,7 @@ impl IntoResponses for Conflict {
 
 impl IntoResponses for TooMany {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        failures(&[(429, "Too many rotated keys are in their grace period")])
+        failures(&[(429, "Too many rotated keys are in their grace period, or too many tokens")])
     }
 }
 

@@ -3,7 +3,7 @@
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 
-use crate::api::{CheckResponse, HealthResponse, ReadyResponse, StatusResponse};
+use crate::api::{CheckResponse, HealthResponse, PolicyStatus, ReadyResponse, RekeyStatus, StatusResponse};
 use crate::http::caller::Administrator;
 use crate::http::error::HttpError;
 use crate::http::openapi::Refused;
@@ -19,10 +19,10 @@ type Answer = Result<HttpResponse, HttpError>;
     responses((status = 200, description = "It is", body = HealthResponse)))]
 pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(HealthResponse {
-        status: "ok".to_owned(),
+        status: if state.vault().is_ok() { "ok" } else { "sealed" }.to_owned(),
         service: "hushd".to_owned(),
         version: VERSION.to_owned(),
-        timestamp: state.vault.clock().now(),
+        timestamp: state.gate.clock().now(),
     })
 }
 
@@ -31,7 +31,11 @@ pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     responses((status = 200, description = "It does", body = ReadyResponse),
         (status = 503, description = "It does not", body = crate::api::ErrorResponse)))]
 pub(super) async fn ready(state: web::Data<State>) -> Answer {
-    if state.vault.is_writable() {
+    let vault = state.vault()?;
+    if !vault.is_recording() {
+        return Err(HttpError::NotReady { reason: "the audit trail cannot be written".to_owned() });
+    }
+    if vault.is_writable() {
         Ok(HttpResponse::Ok().json(ReadyResponse { ready: true }))
     } else {
         Err(HttpError::NotReady { reason: "it takes no writes".to_owned() })
@@ -42,19 +46,33 @@ pub(super) async fn ready(state: web::Data<State>) -> Answer {
 #[utoipa::path(get, path = "/api/status", tag = "Operations",
     responses((status = 200, description = "The status", body = StatusResponse), Refused))]
 pub(super) async fn status(state: web::Data<State>, _caller: Administrator) -> Answer {
-    let overview = state.vault.overview();
+    let vault = state.vault()?;
+    let overview = vault.overview();
     Ok(HttpResponse::Ok().json(StatusResponse {
         status: "ok".to_owned(),
         version: VERSION.to_owned(),
-        vault_id: state.vault.id(),
-        data_directory: state.data_directory.clone(),
-        listeners: state.listeners.clone(),
+        vault_id: vault.id(),
+        data_directory: state.setting.data_directory.clone(),
+        listeners: state.setting.listeners.clone(),
         active: overview.active,
         total: overview.total,
         next_expiry: overview.next_expiry,
-        writable: state.vault.is_writable(),
-        problems: state.vault.problems(),
+        writable: vault.is_writable(),
+        problems: vault.problems(),
+        audit: if vault.trail().is_some() { "on" } else { "off" }.to_owned(),
         backup: state.snapshots.read().clone(),
+        rekey: vault.rekey_progress().map(|progress| RekeyStatus {
+            epoch: progress.epoch,
+            done: progress.done,
+            total: progress.total,
+            problem: progress.problem,
+        }),
+        policy: PolicyStatus {
+            policies: state.setting.policies.current().count() as u64,
+            problem: state.setting.policies.problem(),
+        },
+        hardening: state.setting.hardening.clone(),
+        peers: state.setting.peers.clone(),
     }))
 }
 
@@ -66,7 +84,7 @@ pub(super) async fn check(state: web::Data<State>, _caller: Administrator) -> An
     // It reads the whole store: on a thread that serves nobody.
     let report = tokio::task::spawn_blocking(move || checker.run()).await;
     let report = report
-        .map_err(|error| VaultError::Internal { verb: "check the vault".to_owned(), detail: error.to_string() })?;
+        .map_err(|error| VaultError::Internal { verb: "check the vault".to_owned(), detail: error.to_string() })??;
     Ok(HttpResponse::Ok().json(report))
 }
 

@@ -6,6 +6,7 @@
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, web};
 
+use crate::audit;
 use crate::crypto::Recipient;
 use crate::http::error::HttpError;
 use crate::model::{Key, Namespace};
@@ -34,6 +35,12 @@ impl Query {
             Some(text) => text.parse().map_err(|error| invalid(&format!("{error}"))),
             None => Ok(Namespace::default()),
         }
+    }
+
+    /// `namespace`, where it is there.
+    pub(super) fn optional_namespace(&self) -> Result<Option<Namespace>, HttpError> {
+        let parse = |text: &str| text.parse().map_err(|error| invalid(&format!("{error}")));
+        self.get("namespace")?.map(parse).transpose()
     }
 
     /// `revision`, a number from 1 on.
@@ -76,6 +83,45 @@ impl Query {
         parsed.collect::<Result<_, _>>().map_err(|error| invalid(&format!("recipient: {error}")))
     }
 
+    /// `actor`, `action`, `namespace`, `key`, `since` and `until` of the audit trail.
+    pub(super) fn audit(&self) -> Result<audit::Filter, HttpError> {
+        let text = |name| Ok::<_, HttpError>(self.get(name)?.map(str::to_owned));
+        let time = |name: &str| {
+            let parse = |text: &str| text.parse().map_err(|error| invalid(&format!("{name}: {error}")));
+            self.get(name)?.map(parse).transpose()
+        };
+        let action = self.get("action")?.map(|name| {
+            let names = || audit::Action::ALL.map(audit::Action::name).join(", ");
+            audit::Action::from_name(name).ok_or_else(|| invalid(&format!("action must be one of {}", names())))
+        });
+        Ok(audit::Filter {
+            actor: text("actor")?,
+            action: action.transpose()?,
+            namespace: self.get("namespace")?.map(|_| self.namespace()).transpose()?.map(|name| name.to_string()),
+            key: text("key")?,
+            since: time("since")?,
+            until: time("until")?,
+        })
+    }
+
+    /// `anchor`, as often as it stands there.
+    pub(super) fn anchors(&self) -> Result<Vec<audit::Anchor>, HttpError> {
+        let named = self.0.iter().filter(|(name, _)| name == "anchor");
+        let parse = |(_, text): &(String, String)| {
+            text.parse().map_err(|error: audit::InvalidAnchor| invalid(&format!("anchor: {error}")))
+        };
+        named.map(parse).collect()
+    }
+
+    /// A number from `least` to `most`.
+    pub(super) fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, HttpError> {
+        let parse = |text: &str| {
+            let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+            number.ok_or_else(|| invalid(&format!("{name} must be an integer from {least} to {most}")))
+        };
+        self.get(name)?.map(parse).transpose()
+    }
+
     fn get(&self, name: &str) -> Result<Option<&str>, HttpError> {
         let mut found = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         match (found.next(), found.next()) {
@@ -87,7 +133,19 @@ impl Query {
 
 /// The key in the path.
 pub(super) fn key(request: &HttpRequest) -> Result<Key, HttpError> {
-    request.match_info().query("key").parse::<Key>().map_err(|error| invalid(&error.to_string()))
+    // The prefix of the route has been taken off: `/KEY` or `/KEY/VERB`.
+    let path = request.match_info().unprocessed();
+    let key = path.split('/').nth(1).unwrap_or_default();
+    key.parse::<Key>().map_err(|error| invalid(&error.to_string()))
+}
+
+/// The last part of the path, whatever characters it has.
+pub(super) fn last_part(request: &HttpRequest) -> Result<String, HttpError> {
+    // The router has decoded all but `%`, `/` and `+`.
+    let path = request.match_info().unprocessed();
+    let part = path.split('/').nth(1).unwrap_or_default();
+    let text = percent_encoding::percent_decode_str(part).decode_utf8();
+    Ok(text.map_err(|_| invalid("The path is not UTF-8"))?.into_owned())
 }
 
 /// `If-Match`: nothing, `*`, or entity tags that are revisions in quotes. A weak tag never matches (RFC 9110 §13.1.1).

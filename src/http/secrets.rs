@@ -8,7 +8,7 @@ use crate::api::{
     ListSecretsResponse, NamespaceSummary, RevisionMetadata, RollbackRequest, RollbackResponse, SecretMetadata,
     SecretResponse, SuccessResponse, UpdateSecretRequest, VerifyRequest, VerifyResponse,
 };
-use crate::http::caller::Administrator;
+use crate::http::caller::Known;
 use crate::http::error::HttpError;
 use crate::http::openapi::{AlreadyExists, BadBody, Conflict, Missing, Refused};
 use crate::http::query::{Query, key, precondition};
@@ -22,9 +22,9 @@ type Answer = Result<HttpResponse, HttpError>;
 #[utoipa::path(get, path = "/api/secrets", tag = "Secrets",
     params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 200, description = "Newest first", body = ListSecretsResponse), Refused))]
-pub(super) async fn list(state: web::Data<State>, _caller: Administrator, request: HttpRequest) -> Answer {
+pub(super) async fn list(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let namespace = Query::of(&request)?.namespace()?;
-    let secrets = state.vault.list(&namespace).into_iter().map(|secret| metadata(&secret)).collect();
+    let secrets = state.vault()?.list(&caller.0, &namespace)?.into_iter().map(|secret| metadata(&secret)).collect();
     Ok(HttpResponse::Ok().json(ListSecretsResponse { secrets }))
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn list(state: web::Data<State>, _caller: Administrator, reques
     responses((status = 201, description = "Created", body = CreateSecretResponse), AlreadyExists, BadBody, Refused))]
 pub(super) async fn create(
     state: web::Data<State>,
-    caller: Administrator,
+    caller: Known,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
@@ -47,7 +47,7 @@ pub(super) async fn create(
     };
     let key: Key = parse(&key)?;
     let create = Create { value, is_reserved: sent.is_reserved.unwrap_or_default(), expires_at: sent.expires_at };
-    let id = state.vault.create(&caller.0, &namespace, &key, create).await?;
+    let id = state.vault()?.create(&caller.0, &namespace, &key, create).await?;
     let message = format!("Secret {key} has been created successfully");
     Ok(HttpResponse::Created().json(CreateSecretResponse { success: true, message, id }))
 }
@@ -59,9 +59,9 @@ pub(super) async fn create(
         ("revision" = Option<u64>, Query, description = "An older revision", minimum = 1)),
     responses((status = 200, description = "The value", body = SecretResponse,
         headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Refused))]
-pub(super) async fn get(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+pub(super) async fn get(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let (key, query) = (key(&request)?, Query::of(&request)?);
-    let (value, revision) = state.vault.get(&caller.0, &query.namespace()?, &key, query.revision()?)?;
+    let (value, revision) = state.vault()?.get(&caller.0, &query.namespace()?, &key, query.revision()?)?;
     let secret = SecretResponse { key: key.as_str().to_owned(), value };
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(secret))
 }
@@ -75,7 +75,7 @@ pub(super) async fn get(state: web::Data<State>, caller: Administrator, request:
         headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Conflict, BadBody, Refused))]
 pub(super) async fn update(
     state: web::Data<State>,
-    caller: Administrator,
+    caller: Known,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
@@ -87,7 +87,7 @@ pub(super) async fn update(
         is_reserved: sent.is_reserved,
         expires_at: sent.expires_at,
     };
-    let revision = state.vault.update(&caller.0, &namespace, &key, precondition, update).await?;
+    let revision = state.vault()?.update(&caller.0, &namespace, &key, precondition, update).await?;
     let done = success(format!("Secret {key} has been updated successfully"));
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(done))
 }
@@ -100,14 +100,14 @@ pub(super) async fn update(
         ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
     responses((status = 200, description = "Deleted", body = SuccessResponse), Missing, Conflict, Refused,
         (status = 507, description = "The disk is full", body = crate::api::ErrorResponse)))]
-pub(super) async fn delete(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+pub(super) async fn delete(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let (key, query, precondition) = (key(&request)?, Query::of(&request)?, precondition(&request)?);
     let namespace = query.namespace()?;
     let message = if query.purge()? {
-        state.vault.purge(&caller.0, &namespace, &key, precondition).await?;
+        state.vault()?.purge(&caller.0, &namespace, &key, precondition).await?;
         format!("Secret {key} and all its revisions have been purged for good")
     } else {
-        state.vault.delete(&caller.0, &namespace, &key, precondition).await?;
+        state.vault()?.delete(&caller.0, &namespace, &key, precondition).await?;
         format!("Secret {key} has been deleted successfully")
     };
     Ok(HttpResponse::Ok().json(success(message)))
@@ -118,9 +118,9 @@ pub(super) async fn delete(state: web::Data<State>, caller: Administrator, reque
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 200, description = "Newest first", body = ListRevisionsResponse), Missing, Refused))]
-pub(super) async fn revisions(state: web::Data<State>, _caller: Administrator, request: HttpRequest) -> Answer {
+pub(super) async fn revisions(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
-    let revisions = state.vault.revisions(&namespace, &key)?.into_iter().map(|info| RevisionMetadata {
+    let revisions = state.vault()?.revisions(&caller.0, &namespace, &key)?.into_iter().map(|info| RevisionMetadata {
         revision: info.revision,
         created_at: info.created_at,
         created_by: info.created_by.to_string(),
@@ -137,13 +137,13 @@ pub(super) async fn revisions(state: web::Data<State>, _caller: Administrator, r
         headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Conflict, BadBody, Refused))]
 pub(super) async fn rollback(
     state: web::Data<State>,
-    caller: Administrator,
+    caller: Known,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
     let (key, namespace, precondition) = (key(&request)?, Query::of(&request)?.namespace()?, precondition(&request)?);
     let sent: RollbackRequest = body::json(&request, payload, state.body_limit()).await?;
-    let revision = state.vault.rollback(&caller.0, &namespace, &key, precondition, sent.revision).await?;
+    let revision = state.vault()?.rollback(&caller.0, &namespace, &key, precondition, sent.revision).await?;
     let message = format!("Secret {key} has been rolled back to revision {}", sent.revision);
     let done = RollbackResponse { success: true, message, revision };
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(done))
@@ -156,13 +156,13 @@ pub(super) async fn rollback(
     responses((status = 200, description = "The answer", body = VerifyResponse), Missing, BadBody, Refused))]
 pub(super) async fn verify(
     state: web::Data<State>,
-    _caller: Administrator,
+    caller: Known,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
     let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
     let sent: VerifyRequest = body::json(&request, payload, state.body_limit()).await?;
-    let matches = state.vault.verify(&namespace, &key, &sent.value)?;
+    let matches = state.vault()?.verify(&caller.0, &namespace, &key, &sent.value)?;
     Ok(HttpResponse::Ok().json(VerifyResponse { matches }))
 }
 
@@ -172,17 +172,17 @@ pub(super) async fn verify(
         ("keys" = Option<String>, Query, description = "Names divided by commas, each of which must be there"),
         ("prefix" = Option<String>, Query, description = "Only names that begin so")),
     responses((status = 200, description = "Values by name", body = EnvironmentResponse), Missing, Refused))]
-pub(super) async fn environment(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {
+pub(super) async fn environment(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let query = Query::of(&request)?;
-    let found = state.vault.environment(&caller.0, &query.namespace()?, &query.selection()?)?;
+    let found = state.vault()?.environment(&caller.0, &query.namespace()?, &query.selection()?)?;
     Ok(HttpResponse::Ok().json(EnvironmentResponse { environment: found.values, revision: found.revision }))
 }
 
 /// Lists the namespaces with their counts
 #[utoipa::path(get, path = "/api/namespaces", tag = "Secrets",
     responses((status = 200, description = "In the order of their names", body = ListNamespacesResponse), Refused))]
-pub(super) async fn namespaces(state: web::Data<State>, _caller: Administrator) -> Answer {
-    let namespaces = state.vault.namespaces().into_iter().map(|count| NamespaceSummary {
+pub(super) async fn namespaces(state: web::Data<State>, caller: Known) -> Answer {
+    let namespaces = state.vault()?.namespaces(&caller.0)?.into_iter().map(|count| NamespaceSummary {
         namespace: count.namespace.to_string(),
         active: count.active,
         total: count.total,

@@ -4,8 +4,12 @@
 
 mod metadata;
 mod names;
+mod progress;
+mod request_id;
 mod value;
 
 pub use metadata::{Metadata, RevisionInfo, SecretId};
 pub use names::{InvalidKey, InvalidNamespace, Key, Namespace};
+pub use progress::Progress;
+pub use request_id::RequestId;
 pub use value::SecretValue;

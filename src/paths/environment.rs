@@ -8,16 +8,19 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
+use zeroize::Zeroize as _;
+
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
     "HUSHD_ADDR",
     "HUSHD_CONFIG",
     "HUSHD_LOG",
+    "HUSHD_REASON",
     "HUSHD_NAMESPACE",
     "HUSHD_TOKEN",
     "HUSHD_TOKEN_FILE",
@@ -70,6 +73,15 @@ impl Environment {
     {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self { variables: variables.filter(|(_, value)| !value.is_empty()).collect(), user, process }
+    }
+
+    /// The environment without the credential of a client, which is wiped: a daemon has no use for it.
+    #[must_use]
+    pub fn without_credential(mut self) -> Self {
+        if let Some(token) = self.variables.remove("HUSHD_TOKEN") {
+            token.into_encoded_bytes().zeroize();
+        }
+        self
     }
 
     /// The variable's value; `None` where it is not set or empty.

@@ -3,17 +3,24 @@
 //! Invariants: nothing here trusts a directory that others can write or a private file that others can read; the
 //! environment is read once. It does not create anything unless asked.
 
+mod accounts;
 mod environment;
 mod error;
 mod private;
 mod runtime;
+mod scrub;
+mod unwritten;
 
+pub use accounts::group_id;
 pub use environment::{Environment, UserDirectories};
 pub use error::PathsError;
 pub use private::{
-    PrivateFile, create_private_dir_all, ensure_private_dir, read_private, replace_private, write_private_new,
+    PrivateFile, create_private_dir_all, ensure_private_dir, is_unfinished, read_private, replace_private,
+    sync_directory, write_private_new,
 };
 pub use runtime::{SOCKET_PATH_MAX, check_socket_path};
+pub use scrub::{program_directories, scrub_environment, system_bus_address};
+pub use unwritten::forget_unwritten;
 
 use std::path::{Path, PathBuf};
 

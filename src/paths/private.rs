@@ -16,6 +16,8 @@ use crate::paths::PathsError;
 
 /// Largest private file that is read, in bytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
+/// What the names of files begin and end with that are being written.
+const UNFINISHED: (&str, &str) = (".hushd-", ".tmp");
 
 /// Creates a directory and what is missing above it, each 0700 and each on disk; what exists is left as it is.
 ///
@@ -86,6 +88,11 @@ pub fn replace_private(path: &Path, contents: &[u8]) -> Result<(), PathsError> {
     sync_dir(parent_of(path))
 }
 
+/// Whether a file of this name is one that is being written, or that whoever wrote it was killed over.
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+}
+
 /// A file that is being written, 0600, and has its name only when it is whole.
 #[derive(Debug)]
 pub struct PrivateFile {
@@ -105,8 +112,8 @@ impl PrivateFile {
         }
         let parent = parent_of(path);
         let file = tempfile::Builder::new()
-            .prefix(".hushd-")
-            .suffix(".tmp")
+            .prefix(UNFINISHED.0)
+            .suffix(UNFINISHED.1)
             .tempfile_in(parent)
             .map_err(PathsError::io("create a file in", parent))?;
         Ok(Self { file, path: path.to_owned() })
@@ -117,13 +124,22 @@ impl PrivateFile {
         self.file.path()
     }
 
+    /// Puts what was written so far on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`PathsError::Io`].
+    pub fn sync(&self) -> Result<(), PathsError> {
+        self.file.as_file().sync_all().map_err(PathsError::io("write", &self.path))
+    }
+
     /// Makes it whole: on disk, then under its name, in the place of what was there.
     ///
     /// # Errors
     ///
     /// [`PathsError::Io`]; then what was there is still there.
     pub fn keep(self) -> Result<(), PathsError> {
-        self.file.as_file().sync_all().map_err(PathsError::io("write", &self.path))?;
+        self.sync()?;
         self.file.persist(&self.path).map_err(|error| PathsError::io("replace", &self.path)(error.error))?;
         sync_dir(parent_of(&self.path))
     }
@@ -189,8 +205,8 @@ fn filled(path: &Path, contents: &[u8]) -> Result<NamedTempFile, PathsError> {
     let parent = parent_of(path);
     // tempfile creates with O_EXCL and 0600.
     let mut file = tempfile::Builder::new()
-        .prefix(".hushd-")
-        .suffix(".tmp")
+        .prefix(UNFINISHED.0)
+        .suffix(UNFINISHED.1)
         .tempfile_in(parent)
         .map_err(PathsError::io("create a file in", parent))?;
     fill(file.as_file_mut(), contents).map_err(PathsError::io("write", path))?;
@@ -203,6 +219,15 @@ fn fill(file: &mut File, contents: &[u8]) -> io::Result<()> {
     }
     file.write_all(contents)?;
     file.sync_all()
+}
+
+/// Puts the names in a directory on the disk.
+///
+/// # Errors
+///
+/// [`PathsError::Io`].
+pub fn sync_directory(path: &Path) -> Result<(), PathsError> {
+    sync_dir(path)
 }
 
 fn sync_dir(path: &Path) -> Result<(), PathsError> {

@@ -148,6 +148,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn refresh_head(&self) -> Result<(), StoreError> {
+        self.state.write().seal_head(&*self.seal);
+        Ok(())
+    }
+
     fn size_on_disk(&self) -> Result<u64, StoreError> {
         Ok(0)
     }

@@ -142,6 +142,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// end of the process can clear away the old engine.
     fn reopen(&self) -> Result<(), StoreError>;
 
+    /// Seals the head anew wherever the store keeps it beside its records, durably: from then on nothing of it depends on
+    /// an older key of the seal. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Full`], [`StoreError::ReadOnly`].
+    fn refresh_head(&self) -> Result<(), StoreError>;
+
     /// Bytes that the store takes on disk; 0 for one that has no disk.
     ///
     /// # Errors

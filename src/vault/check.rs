@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::api::{CheckCounts, CheckFinding, Severity};
-use crate::auth::{KeyKind, KeyRing};
-use crate::model::SecretId;
+use crate::auth::{KeyKind, KeyRing, StoredJwt, StoredToken};
+use crate::model::{Progress, SecretId};
 use crate::store::{StoreError, Table};
 use crate::vault::record::{self, RevisionRecord, SecretRecord, VaultRecord, chunks_of};
 use crate::vault::{Vault, VaultError};
@@ -43,11 +43,11 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Store`] when the store cannot be read at all.
-    pub fn check(&self) -> Result<RecordsReport, VaultError> {
+    pub fn check(&self, progress: &Progress) -> Result<RecordsReport, VaultError> {
         let failed = |source| VaultError::Store { verb: "check the vault".to_owned(), source };
         let mut report = RecordsReport::default();
         // Values first: whatever belongs to one that was seen is then in the metadata, or gone with it.
-        let values = self.scan_values(&mut report).map_err(failed)?;
+        let values = self.scan_values(&mut report, progress).map_err(failed)?;
         let secrets = self.scan_metadata(&mut report).map_err(failed)?;
         self.scan_others(&mut report).map_err(failed)?;
         self.compare(values, &secrets, &mut report);
@@ -59,10 +59,13 @@ impl Vault {
         Ok(report)
     }
 
-    fn scan_values(&self, report: &mut RecordsReport) -> Result<Values, StoreError> {
+    fn scan_values(&self, report: &mut RecordsReport, progress: &Progress) -> Result<Values, StoreError> {
         let mut values = Values::new();
         let mut strange = 0_usize;
+        let (mut looked, total) = (0, self.value_records());
         let found = self.store.load(&[Table::Value], &mut |table, key, bytes| {
+            looked += 1;
+            progress.tell(looked, total);
             let Some((id, revision, chunk)) = parse_value_key(key) else {
                 strange += 1;
                 return;
@@ -83,6 +86,12 @@ impl Vault {
             report.problem("values", format!("{strange} records stand where no value can"));
         }
         Ok(values)
+    }
+
+    /// How many records the values should have.
+    fn value_records(&self) -> u64 {
+        let of = |revision: &RevisionRecord| u64::from(chunks_of(revision.size as usize));
+        self.index.read().entries().map(|entry| entry.record.revisions.iter().map(of).sum::<u64>()).sum()
     }
 
     fn scan_metadata(&self, report: &mut RecordsReport) -> Result<Vec<SecretRecord>, StoreError> {
@@ -117,10 +126,15 @@ impl Vault {
         ];
         let mut present = Vec::new();
         let found = self.store.load(&[Table::Vault, Table::ApiKey], &mut |table, key, bytes| {
-            let name = String::from_utf8_lossy(key).into_owned();
+            let name = match key {
+                _ if key.starts_with(record::TOKEN) || key.starts_with(record::JWT) => "of a token".to_owned(),
+                _ => String::from_utf8_lossy(key).into_owned(),
+            };
             let plain = self.keyring.decrypt_record(table, key, bytes).map_err(|error| error.to_string());
             let read = plain.and_then(|plain| {
                 match table {
+                    Table::ApiKey if key.starts_with(record::TOKEN) => record::decode::<StoredToken>(&plain).map(drop),
+                    Table::ApiKey if key.starts_with(record::JWT) => record::decode::<StoredJwt>(&plain).map(drop),
                     Table::ApiKey => record::decode::<KeyRing>(&plain).map(drop),
                     Table::Vault if key == record::vault_key() => record::decode::<VaultRecord>(&plain).map(drop),
                     Table::Vault | Table::Head | Table::Metadata | Table::Value => Ok(()),

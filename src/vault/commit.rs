@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::auth::Principal;
-use crate::clock::Timestamp;
-use crate::crypto::{CryptoError, Keyring};
+use crate::audit;
+use crate::crypto::{CryptoError, Keyring, epoch_of};
 use crate::model::{SecretId, SecretValue};
-use crate::store::{Batch, Fingerprint, StoreError, Table};
+use crate::store::{Batch, Fingerprint, Operation, StoreError, Table};
 use crate::vault::index::Entry;
 use crate::vault::record::{self, CHUNK, RecordError, RevisionRecord, SecretRecord};
+use crate::vault::write::Change;
 use crate::vault::{Vault, VaultError};
 
 impl Vault {
@@ -20,13 +20,12 @@ impl Vault {
     /// `old` what the index holds. Says the number of the newest revision.
     pub(super) async fn commit(
         &self,
-        by: &Principal,
-        verb: &str,
+        change: &Change,
         old: Option<&Arc<Entry>>,
         mut draft: SecretRecord,
         value: Option<&SecretValue>,
-        now: Timestamp,
     ) -> Result<u64, VaultError> {
+        let Change { caller, permit, verb, now, .. } = change;
         draft.change = self.next_change();
         draft.updated_at = now.as_millis().max(draft.created_at);
         let mut batch = Batch::default();
@@ -37,7 +36,7 @@ impl Vault {
             draft.revisions.push(RevisionRecord {
                 revision,
                 created_at: now.as_millis(),
-                created_by: by.to_string().into(),
+                created_by: caller.principal.to_string().into(),
                 size,
             });
             if let Some(newest) = draft.revisions.last() {
@@ -50,20 +49,28 @@ impl Vault {
             }
             draft.revisions.shrink_to_fit();
         }
-        let done = self.commit_record(verb, old, draft, batch).await;
+        let newest = draft.revisions.last().map(|newest| newest.revision);
+        let recorded = audit::Entry { revision: newest, ..change.recorded(change.action) };
+        let done = self.commit_record(verb, old, draft, batch, Some(recorded)).await;
         // A backup that begins waits until the index shows what was written.
         drop(write);
-        done
+        let new = done?;
+        self.publish_change(old.map(|old| &**old), &new, *now);
+        let revision = new.revision();
+        tracing::debug!(principal = %caller.principal, rule = %permit.rule(), request_id = %caller.request_id, revision, "changed");
+        Ok(revision)
     }
 
-    /// Writes a secret's metadata, with whatever else the batch holds.
+    /// Writes a secret's metadata, with whatever else the batch holds, and with the entry of the audit trail where it is
+    /// somebody's change. Gives what the index shows then.
     pub(super) async fn commit_record(
         &self,
         verb: &str,
         old: Option<&Arc<Entry>>,
         mut record: SecretRecord,
         mut batch: Batch,
-    ) -> Result<u64, VaultError> {
+        recorded: Option<audit::Entry>,
+    ) -> Result<Arc<Entry>, VaultError> {
         record.last_used_at = old.and_then(|entry| entry.last_used());
         let tag = self.keyring.name_tag(&record.namespace, &record.key).to_vec();
         match old {
@@ -75,11 +82,11 @@ impl Vault {
             self.keyring.encrypt_record(Table::Metadata, &tag, &plain).map_err(|source| crypto(verb, source))?;
         let fingerprint = Fingerprint::of(&bytes);
         batch.put(Table::Metadata, tag, bytes);
-        self.submit(verb, batch).await?;
-        let entry = Entry::new(record, fingerprint);
-        let revision = entry.revision();
-        self.index.write().insert(entry);
-        Ok(revision)
+        match recorded {
+            Some(recorded) => self.submit_recorded(verb, batch, recorded).await?,
+            None => self.submit(verb, batch).await?,
+        }
+        Ok(self.index.write().insert(Entry::new(record, fingerprint)))
     }
 
     /// Hands a batch to the store and waits until it is durable.
@@ -91,7 +98,24 @@ impl Vault {
         if let Some(cause) = stale {
             return Err(store(verb, StoreError::ReadOnly { cause }));
         }
-        self.store.submit(batch).answer().await.map_err(|source| store(verb, source))
+        let pending = {
+            // Held until the batch is in the store's hands, so that none slips in behind the end of a rotation.
+            let oldest = self.rekey.oldest_epoch();
+            if Self::is_stale(&batch, *oldest) {
+                return Err(store(verb, StoreError::Conflict));
+            }
+            self.store.submit(batch)
+        };
+        pending.answer().await.map_err(|source| store(verb, source))
+    }
+
+    /// Whether a record of the batch is encrypted under a data key that is about to be dropped.
+    fn is_stale(batch: &Batch, oldest: u32) -> bool {
+        let stale = |operation: &Operation| match operation {
+            Operation::Put { record, .. } => epoch_of(record).is_some_and(|epoch| epoch < oldest),
+            Operation::Delete { .. } => false,
+        };
+        oldest > 0 && batch.operations.iter().any(stale)
     }
 
     /// The number of the next change.

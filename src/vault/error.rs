@@ -1,9 +1,11 @@
 //! What can go wrong with the vault, and the closed set of kinds that everything is mapped from.
 
+use crate::audit::AuditError;
 use crate::auth::AuthError;
 use crate::crypto::CryptoError;
 use crate::model::Key;
 use crate::store::{Latch, StoreError};
+use crate::vault::KeyringFileError;
 
 /// The kinds of error; HTTP status and error code, and the exit code of offline verbs, follow from the kind alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub enum ErrorKind {
     RateLimited,
     /// The disk is full.
     StorageFull,
+    /// The vault is sealed: its keys are not in memory.
+    Sealed,
+    /// What was asked for cannot be recorded, and so is not done.
+    Unrecorded,
     /// A failure of ours: the store, a damaged record, the system's randomness.
     Internal,
 }
@@ -102,6 +108,15 @@ pub enum VaultError {
         /// How many are allowed.
         limit: usize,
     },
+    /// There is no such token.
+    #[error("Token not found")]
+    TokenNotFound,
+    /// As many tokens as may be are known.
+    #[error("{limit} tokens are known, which is the most there can be")]
+    TooManyTokens {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// A record that must be there is missing, broken or not authentic.
     #[error("Failed to read secret: {key}")]
     Damaged {
@@ -122,6 +137,9 @@ pub enum VaultError {
         /// What was to be done.
         verb: String,
     },
+    /// Its keys are not in memory.
+    #[error("The vault is sealed")]
+    Sealed,
     /// The store failed.
     #[error("Failed to {verb}")]
     Store {
@@ -130,6 +148,21 @@ pub enum VaultError {
         /// Why.
         source: StoreError,
     },
+    /// It could not be recorded in the audit trail, and so was not done.
+    #[error("The audit trail cannot be written, so nothing is revealed")]
+    Unrecorded {
+        /// Why.
+        source: AuditError,
+    },
+    /// The audit trail is off.
+    #[error("The audit trail is off")]
+    NoTrail,
+    /// The audit trail cannot be read.
+    #[error("Failed to read the audit trail")]
+    Unreadable {
+        /// Why.
+        source: AuditError,
+    },
     /// Encryption failed.
     #[error("Failed to {verb}")]
     Crypto {
@@ -137,6 +170,14 @@ pub enum VaultError {
         verb: String,
         /// Why.
         source: CryptoError,
+    },
+    /// The keyring's file could not be replaced.
+    #[error("Failed to {verb}")]
+    Keyring {
+        /// What was to be done.
+        verb: String,
+        /// Why.
+        source: KeyringFileError,
     },
     /// Something that cannot happen did.
     #[error("Failed to {verb}")]
@@ -159,11 +200,14 @@ impl VaultError {
                 AuthError::TokenExpired => ErrorKind::TokenExpired,
             },
             Self::Forbidden { .. } => ErrorKind::Forbidden,
-            Self::NotFound { .. } | Self::RevisionNotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::RevisionNotFound { .. } | Self::TokenNotFound | Self::NoTrail => {
+                ErrorKind::NotFound
+            }
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::PreconditionFailed { .. } => ErrorKind::PreconditionFailed,
             Self::ValueTooLarge { .. } => ErrorKind::TooLarge,
-            Self::TooManyRotations { .. } => ErrorKind::RateLimited,
+            Self::TooManyRotations { .. } | Self::TooManyTokens { .. } => ErrorKind::RateLimited,
+            Self::Sealed => ErrorKind::Sealed,
             Self::Store { source, .. } => match source {
                 StoreError::Full | StoreError::ReadOnly { cause: Latch::Full } => ErrorKind::StorageFull,
                 StoreError::Conflict
@@ -175,7 +219,11 @@ impl VaultError {
                 | StoreError::TooLarge { .. }
                 | StoreError::Closed => ErrorKind::Internal,
             },
-            Self::Damaged { .. }
+            Self::Unrecorded { .. } => ErrorKind::Unrecorded,
+            Self::Keyring { source: KeyringFileError::Full, .. } => ErrorKind::StorageFull,
+            Self::Keyring { source: KeyringFileError::Failed { .. }, .. }
+            | Self::Damaged { .. }
+            | Self::Unreadable { .. }
             | Self::MaybeLost { .. }
             | Self::ReadOnly { .. }
             | Self::Crypto { .. }
@@ -200,6 +248,9 @@ impl VaultError {
             Self::AlreadyExists { .. } => Some("Use PUT /api/secrets/{key} to change it, or another key"),
             Self::PreconditionFailed { .. } => Some("Read the secret again and repeat the request with its new ETag"),
             Self::TooManyRotations { .. } => Some("Wait until their grace periods end, and rotate with shorter ones"),
+            Self::TokenNotFound => Some("GET /api/tokens lists the tokens that have not expired"),
+            Self::TooManyTokens { .. } => Some("Revoke tokens that are not needed, and issue shorter-lived ones"),
+            Self::Sealed => Some("Unseal the vault, e.g. by `hushd unseal`"),
             Self::ValueTooLarge { .. } => Some("Store a shorter value, or raise max-value-size in the configuration"),
             Self::Damaged { .. } | Self::MaybeLost { .. } | Self::ReadOnly { .. } => {
                 Some("See the daemon's log and GET /api/status; restore the vault from a backup")
@@ -210,7 +261,18 @@ impl VaultError {
             Self::Store { source: StoreError::Io { .. } | StoreError::ReadOnly { cause: Latch::Io }, .. } => Some(
                 "See the daemon's log and the state of the disk; the daemon tries by itself whether it works again",
             ),
-            Self::Store { .. } | Self::Crypto { .. } | Self::Internal { .. } => {
+            Self::NoTrail => Some("Set mode = \"on\" under [audit] in the daemon's configuration"),
+            Self::Unreadable { .. } => Some("See the daemon's log for this request id"),
+            Self::Unrecorded { source: AuditError::Full } => {
+                Some("Free space on the disk of the vault; the daemon reveals again as soon as there is some")
+            }
+            Self::Unrecorded { .. } => Some(
+                "See the daemon's log and GET /api/status; the daemon tries by itself whether the audit trail can be written again",
+            ),
+            Self::Keyring { source: KeyringFileError::Full, .. } => {
+                Some("Free space on the disk of the vault, and repeat the request")
+            }
+            Self::Keyring { .. } | Self::Store { .. } | Self::Crypto { .. } | Self::Internal { .. } => {
                 Some("See the daemon's log for this request id")
             }
         }

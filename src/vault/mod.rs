@@ -9,36 +9,55 @@ pub mod backup;
 mod check;
 mod commit;
 mod error;
+mod events;
+mod gate;
 mod index;
 mod keys;
 mod locks;
+mod measure;
 mod open;
+mod permit;
 mod read;
 mod record;
+mod rekey;
 mod reopen;
 mod reveal;
+mod sealing;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod trail;
+mod trail_read;
 mod usage;
 mod write;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use crate::auth::{Action, Authenticator, Credential, Decision, Peer, Principal, decide};
+use crate::auth::{AuthError, Authenticator, Credential, Peer, Policy, Principal};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
+use crate::metrics::COUNTS;
 use crate::store::{Health, Latch, Store};
 
 pub use check::RecordsReport;
 pub use error::{ErrorKind, VaultError};
+pub use events::{Begin, Event, Events, Found, Position, Warning};
+pub use gate::Gate;
+pub use measure::{AuditCounts, Measures, Named, States};
 pub use open::NewVault;
+pub use permit::Permit;
 pub use read::{Environment, NamespaceCount, Overview, Selection};
+pub use rekey::{KeyringFile, KeyringFileError, RekeyProgress, Removal};
+pub use sealing::{Sealing, UnsealError};
+pub use tokens::{NewToken, TokenLife};
+pub use trail::AuditRules;
+pub use trail_read::{Readers, verify_offline};
 pub use write::{Create, Precondition, Update};
 
 /// Bytes of a record beside the value in it, and of its place in the store.
@@ -51,11 +70,13 @@ pub struct Limits {
     pub max_value_size: usize,
     /// How many revisions of a secret are kept; at least 1.
     pub revisions: usize,
+    /// How many events are kept for readers that come back.
+    pub events: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_value_size: 1024 * 1024, revisions: 10 }
+        Self { max_value_size: 1024 * 1024, revisions: 10, events: 16_384 }
     }
 }
 
@@ -73,6 +94,8 @@ pub struct Vault {
     rotation: tokio::sync::Mutex<()>,
     /// One purge at a time: they share the vault's own record.
     purge: tokio::sync::Mutex<()>,
+    /// One change of the tokens at a time, so that each use is counted.
+    tokens: tokio::sync::Mutex<()>,
     /// The change counter at the last purge: no namespace's revision is below it.
     last_purge: AtomicU64,
     /// Counts changes; never moves back.
@@ -82,8 +105,14 @@ pub struct Vault {
     damage: RwLock<Damage>,
     /// Set while the store may hold other than the index says: what the write failed of that led to it.
     stale: Mutex<Option<Latch>>,
+    events: Arc<Events>,
+    expiry: events::Expiry,
     /// Backups under way.
     pins: backup::Pins,
+    /// Set where what is done here is recorded.
+    audit: OnceLock<trail::Audit>,
+    /// Last: what tells of the vault's end is dropped after its keys.
+    rekey: rekey::Rekey,
 }
 
 /// What was wrong with the store when the vault was opened.
@@ -101,25 +130,23 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Unauthenticated`].
-    pub fn authenticate(&self, credential: Credential<'_>, peer: Option<Peer>) -> Result<Principal, VaultError> {
-        Ok(self.authenticator.authenticate(credential, peer, self.clock.now())?)
-    }
-
-    /// Asks the policy.
-    ///
-    /// # Errors
-    /// [`VaultError::Forbidden`]; the rule that said no goes to the log only.
-    pub fn authorize(&self, principal: &Principal, action: Action) -> Result<(), VaultError> {
-        match decide(principal, action) {
-            Decision::Allow { .. } => Ok(()),
-            Decision::Deny { rule, message } => {
-                tracing::info!(%principal, rule, "request refused");
-                Err(VaultError::Forbidden {
-                    message: message.to_owned(),
-                    next: Some("Use an administrator's token or the current API key"),
-                })
-            }
-        }
+    pub fn authenticate(
+        &self,
+        credential: Credential<'_>,
+        peer: Option<&Peer>,
+        policy: &Arc<Policy>,
+    ) -> Result<Principal, VaultError> {
+        let known = self.authenticator.authenticate(credential, peer, policy, self.clock.now());
+        let known = known.inspect_err(|error| {
+            let count = match error {
+                AuthError::Missing => &COUNTS.authentication_missing,
+                AuthError::InvalidToken => &COUNTS.authentication_token,
+                AuthError::InvalidApiKey => &COUNTS.authentication_key,
+                AuthError::TokenExpired => &COUNTS.authentication_expired,
+            };
+            count.increment();
+        });
+        Ok(known.inspect_err(|why| self.unrecognised(peer, &why.to_string()))?)
     }
 
     /// The vault's identifier.
@@ -175,6 +202,7 @@ impl Vault {
             (Health::Writable, None) => None,
         };
         problems.extend(writing.map(str::to_owned));
+        problems.extend(self.trail_problems());
         problems
     }
 }

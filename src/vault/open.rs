@@ -3,21 +3,24 @@
 //! Invariants: the load reads all metadata and no value; a record that cannot be read is reported and never treated as
 //! absent; a store that is not what its head says makes the vault read-only.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 
-use crate::auth::{ApiKey, Authenticator, KeyKind, KeyRing, SigningSecrets};
+use crate::auth::{ApiKey, Authenticator, KeyKind, KeyRing, SigningSecrets, TokenBook};
 use crate::clock::Clock;
-use crate::crypto::{JwtSecret, Keyring};
+use crate::crypto::Keyring;
 use crate::store::{Batch, Fingerprint, Store, StoreError, Table, TableReport};
 use crate::vault::backup::Pins;
 use crate::vault::commit::{crypto, store as store_error, undecodable};
-use crate::vault::index::{Entry, Index};
+use crate::vault::events::{Events, Expiry};
+use crate::vault::index::{Entry, Filling, Index};
 use crate::vault::record::{self, LOADED, SecretRecord, VaultRecord};
+use crate::vault::rekey::Rekey;
 use crate::vault::{Damage, Limits, Vault, VaultError, locks::NameLocks};
 
 /// Records that one thread decrypts at a time.
@@ -46,6 +49,7 @@ pub(super) struct Contents {
     pub(super) last_purge: u64,
     pub(super) api_keys: KeyRing,
     pub(super) anon_keys: KeyRing,
+    pub(super) tokens: TokenBook,
 }
 
 impl Contents {
@@ -60,10 +64,11 @@ impl Contents {
         let last_purge: VaultRecord = read(store, keyring, Table::Vault, &record::vault_key(), damage);
         let api_keys = read(store, keyring, Table::ApiKey, &record::api_key_key(KeyKind::Api), damage);
         let anon_keys = read(store, keyring, Table::ApiKey, &record::api_key_key(KeyKind::Anon), damage);
+        let tokens = read_tokens(store, keyring, damage)?;
         for problem in &damage.problems {
             tracing::error!(problem, "the vault is damaged; it takes no writes until it has been restored");
         }
-        Ok(Self { loaded, last_purge: last_purge.purge, api_keys, anon_keys })
+        Ok(Self { loaded, last_purge: last_purge.purge, api_keys, anon_keys, tokens })
     }
 }
 
@@ -111,12 +116,12 @@ impl Vault {
     ) -> Result<Arc<Self>, VaultError> {
         let verb = "open the vault";
         let contents = Contents::read(&*store, &keyring).map_err(|source| store_error(verb, source))?;
-        let Contents { loaded, last_purge, api_keys, anon_keys } = contents;
-        let now = clock.now();
-        let previous = keyring.jwt_secrets(now).into_iter().skip(1).map(JwtSecret::expose_secret);
-        let signing = SigningSecrets::new(keyring.current_jwt_secret().expose_secret(), previous);
+        let Contents { loaded, last_purge, api_keys, anon_keys, tokens } = contents;
+        let signing = signing_secrets(&keyring);
+        let authenticator = Authenticator::new(signing, api_keys, anon_keys, owner);
+        authenticator.change_tokens(|book| *book = tokens);
         Ok(Arc::new(Self {
-            authenticator: Authenticator::new(signing, api_keys, anon_keys, owner),
+            authenticator,
             store,
             keyring,
             clock,
@@ -125,14 +130,26 @@ impl Vault {
             locks: NameLocks::new(),
             rotation: tokio::sync::Mutex::new(()),
             purge: tokio::sync::Mutex::new(()),
+            tokens: tokio::sync::Mutex::new(()),
             last_purge: AtomicU64::new(last_purge),
             changes: AtomicU64::new(loaded.changes.max(last_purge)),
             used: Mutex::default(),
             damage: RwLock::new(loaded.damage),
             stale: Mutex::default(),
+            events: Events::new(limits.events),
+            expiry: Expiry::default(),
             pins: Pins::new(),
+            audit: OnceLock::new(),
+            rekey: Rekey::default(),
         }))
     }
+}
+
+/// What tokens are signed and verified with.
+pub(super) fn signing_secrets(keyring: &Keyring) -> SigningSecrets {
+    let secrets = keyring.signing_secrets();
+    let previous = secrets.previous().map(|(secret, valid_until)| (secret.expose_secret(), valid_until));
+    SigningSecrets::new(secrets.current().expose_secret(), previous)
 }
 
 /// Reads all records but the values. One thread reads and digests, another decrypts.
@@ -168,11 +185,12 @@ fn read_all(store: &dyn Store, sender: SyncSender<Records>) -> Result<Vec<TableR
 
 fn decrypt_all(keyring: &Keyring, receiver: &Receiver<Records>) -> Loaded {
     let mut loaded = Loaded::default();
+    let mut filling = Filling::default();
     for (key, bytes) in receiver.iter().flatten() {
         match decrypt::<SecretRecord>(keyring, Table::Metadata, &key, &bytes) {
             Ok(record) => {
                 loaded.changes = loaded.changes.max(record.change);
-                loaded.index.insert(Entry::new(record, Fingerprint::of(&bytes)));
+                filling.push(Entry::new(record, Fingerprint::of(&bytes)));
             }
             Err(reason) => {
                 let mut tag = [0; 32];
@@ -183,6 +201,7 @@ fn decrypt_all(keyring: &Keyring, receiver: &Receiver<Records>) -> Loaded {
             }
         }
     }
+    loaded.index = filling.finish();
     loaded
 }
 
@@ -208,6 +227,26 @@ fn read<T: DeserializeOwned + Default>(
         damage.problems.push(format!("the record {} cannot be read: {reason}", String::from_utf8_lossy(key)));
         T::default()
     })
+}
+
+/// Reads the records of tokens. One that cannot be read is damage, and nobody's token.
+fn read_tokens(store: &dyn Store, keyring: &Keyring, damage: &mut Damage) -> Result<TokenBook, StoreError> {
+    let (mut book, mut broken) = (TokenBook::default(), 0_usize);
+    store.scan(Table::ApiKey, &mut |key, bytes| {
+        let read = if key.starts_with(record::TOKEN) {
+            decrypt(keyring, Table::ApiKey, key, bytes).map(|token| book.insert(token))
+        } else if key.starts_with(record::JWT) {
+            decrypt(keyring, Table::ApiKey, key, bytes).map(|jwt| book.insert_jwt(jwt))
+        } else {
+            Ok(())
+        };
+        broken += usize::from(read.is_err());
+        ControlFlow::Continue(())
+    })?;
+    if broken > 0 {
+        damage.problems.push(format!("the records of {broken} tokens cannot be read"));
+    }
+    Ok(book)
 }
 
 pub(super) fn describe(report: &TableReport) -> String {

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::auth::Principal;
+use crate::audit;
+use crate::auth::{Action, Caller, Principal, Target, may_see};
 use crate::clock::Timestamp;
 use crate::model::{Key, Metadata, Namespace, RevisionInfo, SecretValue};
 use crate::vault::index::Entry;
@@ -63,40 +64,64 @@ impl Vault {
     /// [`VaultError::Damaged`]; [`VaultError::MaybeLost`]; errors of the store.
     pub fn get(
         &self,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         revision: Option<u64>,
     ) -> Result<(SecretValue, u64), VaultError> {
-        self.reveal(by, namespace, key, revision)
+        let permit = self.permit(caller, Action::Read, Target::Secret(namespace, key))?;
+        self.reveal(caller, &permit, namespace, key, revision)
     }
 
     /// Says whether a secret has a value, without revealing it; the comparison is constant-time on digests.
     ///
     /// # Errors
     /// As [`Vault::get`].
-    pub fn verify(&self, namespace: &Namespace, key: &Key, candidate: &SecretValue) -> Result<bool, VaultError> {
+    pub fn verify(
+        &self,
+        caller: &Caller,
+        namespace: &Namespace,
+        key: &Key,
+        candidate: &SecretValue,
+    ) -> Result<bool, VaultError> {
+        let permit = self.permit(caller, Action::Verify, Target::Secret(namespace, key))?;
+        self.record_use(caller, &permit, audit::Action::Verify, Some(namespace), Some(key))?;
         let (value, ..) = self.open_value(namespace, key, None)?;
         let digest = |text: &SecretValue| Sha256::digest(text.expose_secret().as_bytes());
         Ok(digest(&value).ct_eq(&digest(candidate)).into())
     }
 
-    /// The metadata of all secrets of a namespace, the newest first, inactive and reserved ones too.
-    pub fn list(&self, namespace: &Namespace) -> Vec<Metadata> {
+    /// The metadata of all secrets of a namespace that the caller may see, the newest first, inactive and reserved ones too.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`].
+    pub fn list(&self, caller: &Caller, namespace: &Namespace) -> Result<Vec<Metadata>, VaultError> {
+        let permit = self.permit(caller, Action::List, Target::Namespace(namespace))?;
+        self.record_use(caller, &permit, audit::Action::List, Some(namespace), None)?;
         let mut secrets: Vec<Metadata> = match self.index.read().namespace(namespace) {
-            Some(names) => names.entries.values().map(|entry| entry.metadata()).collect(),
+            Some(names) => {
+                let seen = names.entries.iter().filter(|(key, _)| may_see(&caller.principal, namespace, key));
+                seen.map(|(_, entry)| entry.metadata()).collect()
+            }
             None => Vec::new(),
         };
         // Stable, so that secrets of the same millisecond stand in the order of their names.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.created_at));
-        secrets
+        Ok(secrets)
     }
 
     /// The revisions of a secret that are kept, the newest first.
     ///
     /// # Errors
     /// [`VaultError::NotFound`]; [`VaultError::MaybeLost`].
-    pub fn revisions(&self, namespace: &Namespace, key: &Key) -> Result<Vec<RevisionInfo>, VaultError> {
+    pub fn revisions(
+        &self,
+        caller: &Caller,
+        namespace: &Namespace,
+        key: &Key,
+    ) -> Result<Vec<RevisionInfo>, VaultError> {
+        let permit = self.permit(caller, Action::List, Target::Secret(namespace, key))?;
+        self.record_use(caller, &permit, audit::Action::List, Some(namespace), Some(key))?;
         Ok(self.find(namespace, key)?.revisions())
     }
 
@@ -106,10 +131,16 @@ impl Vault {
     /// [`VaultError::NotFound`] with all named keys that are missing; otherwise as [`Vault::get`].
     pub fn environment(
         &self,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         selection: &Selection,
     ) -> Result<Environment, VaultError> {
+        let permit = self.permit(caller, Action::Read, Target::Namespace(namespace))?;
+        // Before anything is looked at: whether there is a secret is nothing that whoever may not read it learns.
+        for key in selection.keys.iter().flatten() {
+            drop(self.permit(caller, Action::Read, Target::Secret(namespace, key))?);
+        }
+        let may_read = |key: &Key| self.may(caller, Action::Read, Target::Secret(namespace, key));
         let now = self.clock.now();
         let begins = |key: &Key| selection.prefix.as_deref().is_none_or(|prefix| key.as_str().starts_with(prefix));
         let (wanted, revision) = {
@@ -130,7 +161,7 @@ impl Vault {
                 None => names
                     .into_iter()
                     .flat_map(|names| &names.entries)
-                    .filter(|(key, entry)| begins(key) && entry.is_readable(now))
+                    .filter(|(key, entry)| begins(key) && entry.is_readable(now) && may_read(key))
                     .map(|(key, _)| key.clone())
                     .collect(),
             };
@@ -138,7 +169,7 @@ impl Vault {
         };
         let mut values = BTreeMap::new();
         for key in wanted {
-            match self.reveal(by, namespace, &key, None) {
+            match self.reveal(caller, &permit, namespace, &key, None) {
                 Ok((value, _)) => {
                     values.insert(key.as_str().to_owned(), value);
                 }
@@ -150,21 +181,32 @@ impl Vault {
         Ok(Environment { values, revision: revision.max(self.last_purge.load(Ordering::Relaxed)) })
     }
 
-    /// All namespaces with their counts, in the order of their names.
-    pub fn namespaces(&self) -> Vec<NamespaceCount> {
+    /// All namespaces with something that the caller may see, with its counts, in the order of their names.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`].
+    pub fn namespaces(&self, caller: &Caller) -> Result<Vec<NamespaceCount>, VaultError> {
+        let all = !matches!(caller.principal, Principal::Granted(_));
+        let permit = self.permit(caller, Action::List, Target::Vault)?;
+        self.record_use(caller, &permit, audit::Action::List, None, None)?;
         let now = self.clock.now();
         let mut counts: Vec<NamespaceCount> = self
             .index
             .read()
             .namespaces()
-            .map(|(namespace, names)| NamespaceCount {
-                namespace: namespace.clone(),
-                active: names.entries.values().map(|entry| u64::from(entry.is_readable(now))).sum(),
-                total: names.entries.len() as u64,
+            .filter_map(|(namespace, names)| {
+                let mut count = NamespaceCount { namespace: namespace.clone(), active: 0, total: 0 };
+                for (key, entry) in &names.entries {
+                    if all || may_see(&caller.principal, namespace, key) {
+                        count.active += u64::from(entry.is_readable(now));
+                        count.total += 1;
+                    }
+                }
+                (all || count.total > 0).then_some(count)
             })
             .collect();
         counts.sort_by(|one, other| one.namespace.cmp(&other.namespace));
-        counts
+        Ok(counts)
     }
 
     /// The vault at a glance; looks at every entry.

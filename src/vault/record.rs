@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::auth::KeyKind;
@@ -112,6 +114,20 @@ pub(super) fn api_key_key(kind: KeyKind) -> Vec<u8> {
         KeyKind::Api => b"api".to_vec(),
         KeyKind::Anon => b"anon".to_vec(),
     }
+}
+
+/// How the places of issued tokens and of JWTs begin, in [`Table::ApiKey`].
+pub(super) const TOKEN: &[u8] = b"token/";
+pub(super) const JWT: &[u8] = b"jwt/";
+
+/// Where an issued token is, in [`Table::ApiKey`].
+pub(super) fn token_key(id: Uuid) -> Vec<u8> {
+    [TOKEN, id.as_bytes()].concat()
+}
+
+/// Where a JWT is, in [`Table::ApiKey`]: at a digest of its `jti`, which may be of any length.
+pub(super) fn jwt_key(jti: &str) -> Vec<u8> {
+    [JWT, &Sha256::digest(jti.as_bytes())].concat()
 }
 
 /// Where the vault's own record is, in [`Table::Vault`].

@@ -26,6 +26,7 @@ impl Vault {
         // Rotations and purges change what is read here, without a condition on what they found.
         let _no_rotation = self.rotation.blocking_lock();
         let _no_purge = self.purge.blocking_lock();
+        let _no_token = self.tokens.blocking_lock();
         if let Health::Latched(cause) = self.store.health() {
             *self.stale.lock() = Some(cause);
         }
@@ -34,7 +35,7 @@ impl Vault {
 
     fn read_anew(&self) -> Result<(), StoreError> {
         self.store.reopen()?;
-        let Contents { loaded, last_purge, api_keys, anon_keys } = Contents::read(&*self.store, &self.keyring)?;
+        let Contents { loaded, last_purge, api_keys, anon_keys, tokens } = Contents::read(&*self.store, &self.keyring)?;
         {
             let mut index = self.index.write();
             loaded.index.adopt_uses(&index);
@@ -45,7 +46,11 @@ impl Vault {
         self.last_purge.fetch_max(last_purge, Ordering::Relaxed);
         self.authenticator.replace_keys(KeyKind::Api, api_keys);
         self.authenticator.replace_keys(KeyKind::Anon, anon_keys);
+        self.authenticator.change_tokens(|book| *book = tokens);
+        // What was answered with an error may be there or not.
+        self.events.renew();
         *self.stale.lock() = None;
+        self.reread_outbox();
         tracing::info!("the store was reopened and takes writes again");
         Ok(())
     }

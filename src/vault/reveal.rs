@@ -1,34 +1,43 @@
 //! The one place where a value leaves the store.
 //!
 //! Invariants: a value is given whole and authentic or not at all; a missing or broken chunk is damage, told with the
-//! exact record in the log; the last use is noted here, in memory.
+//! exact record in the log; it leaves only after its entry stands in the audit trail; the last use is noted here, in memory.
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::auth::Principal;
+use crate::auth::Caller;
+use crate::metrics::COUNTS;
 use crate::model::{Key, Namespace, SecretValue};
 use crate::store::Table;
 use crate::vault::index::Entry;
 use crate::vault::record::RevisionRecord;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Permit, Vault, VaultError};
 
 impl Vault {
-    /// Gives the value of a revision (the newest where none is named) to `by`, and notes the use.
+    /// Gives the value of a revision (the newest where none is named) to `caller`, and notes the use.
     pub(super) fn reveal(
         &self,
-        by: &Principal,
+        caller: &Caller,
+        permit: &Permit,
         namespace: &Namespace,
         key: &Key,
         revision: Option<u64>,
     ) -> Result<(SecretValue, u64), VaultError> {
+        self.require_reason(caller, namespace, key)?;
         let (value, entry, revision) = self.open_value(namespace, key, revision)?;
+        if self.trail().is_some() {
+            let recorded = self.reveal_entry(caller, permit, (namespace, key), revision);
+            // Not one line further without it: from here on the value is on its way.
+            self.record_reveals(&[recorded])?;
+        }
+        COUNTS.reveals.increment();
         let now = self.clock.now();
         if entry.touch(now) {
             self.used.lock().push(entry);
         }
-        tracing::debug!(principal = %by, revision, "revealed");
+        tracing::debug!(principal = %caller.principal, rule = %permit.rule(), request_id = %caller.request_id, revision, "revealed");
         Ok((value, revision))
     }
 
@@ -51,6 +60,7 @@ impl Vault {
                     // A writer may have dropped this revision between our look at the index and at the store.
                     let again = self.readable(namespace, key)?;
                     if Arc::ptr_eq(&entry, &again) {
+                        COUNTS.damaged_reads.add(u64::from(matches!(error, VaultError::Damaged { .. })));
                         return Err(error);
                     }
                     entry = again;

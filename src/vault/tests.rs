@@ -4,27 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError};
-use crate::auth::{ApiKey, Credential, KeyKind, Principal};
+use crate::auth::{ApiKey, Caller, Credential, KeyKind, Principal};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::crypto::Keyring;
 use crate::model::{Key, Namespace, SecretValue};
 use crate::store::{MemoryStore, Store};
 
-const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-const BY: Principal = Principal::ApiKey { in_grace: false };
+pub(super) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+pub(super) fn by() -> Caller {
+    Caller::new(Principal::ApiKey { in_grace: false })
+}
 
-struct Fixture {
-    vault: Arc<Vault>,
-    store: Arc<dyn Store>,
-    memory: Arc<MemoryStore>,
-    keyring: Arc<Keyring>,
+pub(super) struct Fixture {
+    pub(super) vault: Arc<Vault>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) memory: Arc<MemoryStore>,
+    pub(super) keyring: Arc<Keyring>,
     clock: Arc<ManualClock>,
     limits: Limits,
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
 }
 
 impl Fixture {
-    fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let keyring = Arc::new(Keyring::generate(START, None).unwrap());
         let memory = Arc::new(MemoryStore::new(keyring.head_seal()));
@@ -42,21 +44,21 @@ impl Fixture {
         Self { vault, store, memory, keyring, clock, limits, namespace: Namespace::default() }
     }
 
-    fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         self.vault = open(&self.store, &self.keyring, &self.clock, self.limits);
     }
 
-    async fn create(&self, name: &str, value: &str) -> Result<uuid::Uuid, VaultError> {
+    pub(super) async fn create(&self, name: &str, value: &str) -> Result<uuid::Uuid, VaultError> {
         let create = Create { value: text(value), is_reserved: false, expires_at: None };
-        self.vault.create(&BY, &self.namespace, &key(name), create).await
+        self.vault.create(&by(), &self.namespace, &key(name), create).await
     }
 
-    async fn update(&self, name: &str, update: Update) -> Result<u64, VaultError> {
-        self.vault.update(&BY, &self.namespace, &key(name), Precondition::None, update).await
+    pub(super) async fn update(&self, name: &str, update: Update) -> Result<u64, VaultError> {
+        self.vault.update(&by(), &self.namespace, &key(name), Precondition::None, update).await
     }
 
-    fn get(&self, name: &str) -> Result<String, ErrorKind> {
-        let found = self.vault.get(&BY, &self.namespace, &key(name), None);
+    pub(super) fn get(&self, name: &str) -> Result<String, ErrorKind> {
+        let found = self.vault.get(&by(), &self.namespace, &key(name), None);
         found.map(|(value, _)| value.expose_secret().to_owned()).map_err(|error| error.kind())
     }
 }
@@ -66,7 +68,7 @@ fn open(store: &Arc<dyn Store>, keyring: &Arc<Keyring>, clock: &Arc<ManualClock>
     Vault::open(Arc::clone(store), Arc::clone(keyring), clock, limits, 1000).unwrap()
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     name.parse().unwrap()
 }
 
@@ -74,7 +76,7 @@ fn text(value: &str) -> SecretValue {
     SecretValue::new(value.to_owned())
 }
 
-fn value(new: &str) -> Update {
+pub(super) fn value(new: &str) -> Update {
     Update { value: Some(text(new)), ..Update::default() }
 }
 
@@ -83,9 +85,9 @@ async fn what_was_written_is_there_after_reopening() {
     let mut fixture = Fixture::new(Limits::default());
     let id = fixture.create("A", "one").await.unwrap();
     fixture.update("A", value("two")).await.unwrap();
-    let before = fixture.vault.list(&fixture.namespace);
+    let before = fixture.vault.list(&by(), &fixture.namespace).unwrap();
     fixture.reopen();
-    assert_eq!(fixture.vault.list(&fixture.namespace), before);
+    assert_eq!(fixture.vault.list(&by(), &fixture.namespace).unwrap(), before);
     assert_eq!(fixture.get("A").as_deref(), Ok("two"));
     assert_eq!((before[0].id, before[0].revision), (id, 2));
     assert!(fixture.vault.problems().is_empty());
@@ -117,7 +119,7 @@ async fn an_expired_secret_is_not_found_until_it_is_revived() {
     assert_eq!(fixture.get("A"), Err(ErrorKind::NotFound));
     let revived = fixture.create("A", "two").await.unwrap();
     assert_eq!(revived, id);
-    let listed = &fixture.vault.list(&fixture.namespace)[0];
+    let listed = &fixture.vault.list(&by(), &fixture.namespace).unwrap()[0];
     assert_eq!((listed.expires_at, listed.created_at, listed.revision), (None, START, 2));
     assert_eq!(fixture.get("A").as_deref(), Ok("two"));
 }
@@ -128,10 +130,10 @@ async fn a_reserved_secret_is_neither_deleted_nor_revived_by_a_create() {
     fixture.create("A", "one").await.unwrap();
     fixture.update("A", Update { is_reserved: Some(true), ..Update::default() }).await.unwrap();
     let refused = |error: VaultError| (error.kind(), error.to_string());
-    let delete = fixture.vault.delete(&BY, &fixture.namespace, &key("A"), Precondition::None).await;
+    let delete = fixture.vault.delete(&by(), &fixture.namespace, &key("A"), Precondition::None).await;
     let expected = (ErrorKind::Forbidden, "Cannot delete reserved secret: A".to_owned());
     assert_eq!(refused(delete.unwrap_err()), expected);
-    let purge = fixture.vault.purge(&BY, &fixture.namespace, &key("A"), Precondition::None).await;
+    let purge = fixture.vault.purge(&by(), &fixture.namespace, &key("A"), Precondition::None).await;
     assert_eq!(refused(purge.unwrap_err()), expected);
     let off = Update { is_active: Some(false), ..Update::default() };
     assert_eq!(refused(fixture.update("A", off.clone()).await.unwrap_err()), expected);
@@ -149,8 +151,13 @@ async fn the_last_revisions_are_kept_and_older_ones_leave_the_store() {
     for number in 2..=5 {
         fixture.update("A", value(&number.to_string())).await.unwrap();
     }
-    let kept: Vec<u64> =
-        fixture.vault.revisions(&fixture.namespace, &key("A")).unwrap().iter().map(|info| info.revision).collect();
+    let kept: Vec<u64> = fixture
+        .vault
+        .revisions(&by(), &fixture.namespace, &key("A"))
+        .unwrap()
+        .iter()
+        .map(|info| info.revision)
+        .collect();
     assert_eq!(kept, [5, 4, 3]);
     let mut values = 0;
     let mut count = |_: &[u8], _: &[u8]| {
@@ -159,27 +166,28 @@ async fn the_last_revisions_are_kept_and_older_ones_leave_the_store() {
     };
     fixture.store.scan(crate::store::Table::Value, &mut count).unwrap();
     assert_eq!(values, 3);
-    let old = fixture.vault.get(&BY, &fixture.namespace, &key("A"), Some(3)).unwrap();
+    let old = fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(3)).unwrap();
     assert_eq!(old.0.expose_secret(), "3");
-    assert!(fixture.vault.get(&BY, &fixture.namespace, &key("A"), Some(2)).is_err());
-    let rolled = fixture.vault.rollback(&BY, &fixture.namespace, &key("A"), Precondition::None, 4).await.unwrap();
+    assert!(fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(2)).is_err());
+    let rolled = fixture.vault.rollback(&by(), &fixture.namespace, &key("A"), Precondition::None, 4).await.unwrap();
     assert_eq!((rolled, fixture.get("A").as_deref()), (6, Ok("4")));
 }
 
 #[tokio::test]
 async fn a_namespaces_revision_never_moves_back() {
     let mut fixture = Fixture::new(Limits::default());
-    let revision =
-        |fixture: &Fixture| fixture.vault.environment(&BY, &fixture.namespace, &Selection::default()).unwrap().revision;
+    let revision = |fixture: &Fixture| {
+        fixture.vault.environment(&by(), &fixture.namespace, &Selection::default()).unwrap().revision
+    };
     let mut last = revision(&fixture);
     for step in 0..6 {
         match step {
             0 => drop(fixture.create("A", "1").await.unwrap()),
             1 => drop(fixture.create("B", "1").await.unwrap()),
             2 => drop(fixture.update("A", value("2")).await.unwrap()),
-            3 => fixture.vault.delete(&BY, &fixture.namespace, &key("A"), Precondition::None).await.unwrap(),
-            4 => fixture.vault.purge(&BY, &fixture.namespace, &key("A"), Precondition::None).await.unwrap(),
-            _ => fixture.vault.purge(&BY, &fixture.namespace, &key("B"), Precondition::None).await.unwrap(),
+            3 => fixture.vault.delete(&by(), &fixture.namespace, &key("A"), Precondition::None).await.unwrap(),
+            4 => fixture.vault.purge(&by(), &fixture.namespace, &key("A"), Precondition::None).await.unwrap(),
+            _ => fixture.vault.purge(&by(), &fixture.namespace, &key("B"), Precondition::None).await.unwrap(),
         }
         let now = revision(&fixture);
         assert!(now > last, "step {step}: {last} to {now}");
@@ -187,7 +195,7 @@ async fn a_namespaces_revision_never_moves_back() {
         assert_eq!(revision(&fixture), now, "step {step}, reopened");
         last = now;
     }
-    assert!(fixture.vault.namespaces().is_empty());
+    assert!(fixture.vault.namespaces(&by()).unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -201,7 +209,7 @@ async fn last_uses_are_stored_in_batches_and_move_no_other_time() {
     assert_eq!(fixture.vault.store_last_uses().await, 1);
     assert_eq!(fixture.vault.store_last_uses().await, 0);
     fixture.reopen();
-    let listed = fixture.vault.list(&fixture.namespace);
+    let listed = fixture.vault.list(&by(), &fixture.namespace).unwrap();
     let times = |name: &str| {
         let found = listed.iter().find(|secret| secret.key.as_str() == name).unwrap();
         (found.last_used_at, found.updated_at)
@@ -227,23 +235,28 @@ async fn a_use_noted_while_the_secret_changes_is_not_lost() {
     fixture.clock.advance(Duration::from_secs(5));
     fixture.get("A").unwrap();
     fixture.update("A", value("2")).await.unwrap();
-    assert_eq!(fixture.vault.list(&fixture.namespace)[0].last_used_at, Some(START.plus(Duration::from_secs(5))));
+    assert_eq!(
+        fixture.vault.list(&by(), &fixture.namespace).unwrap()[0].last_used_at,
+        Some(START.plus(Duration::from_secs(5)))
+    );
 }
 
 #[tokio::test]
 async fn rotations_are_in_force_at_once_and_out_of_range_grace_is_refused() {
     let mut fixture = Fixture::new(Limits::default());
-    let (old, _) = fixture.vault.rotate_key(&BY, KeyKind::Api, Some(0)).await.unwrap();
-    let (new, until) = fixture.vault.rotate_key(&BY, KeyKind::Api, None).await.unwrap();
+    let (old, _) = fixture.vault.rotate_key(&by(), KeyKind::Api, Some(0)).await.unwrap();
+    let (new, until) = fixture.vault.rotate_key(&by(), KeyKind::Api, None).await.unwrap();
     assert_eq!(until, START.plus(Duration::from_hours(24)));
     fixture.reopen();
-    let who = |text: &SecretValue| fixture.vault.authenticate(Credential::ApiKey(text.expose_secret()), None).ok();
+    let who = |text: &SecretValue| {
+        fixture.vault.authenticate(Credential::ApiKey(text.expose_secret()), None, &Arc::default()).ok()
+    };
     assert_eq!(who(&new), Some(Principal::ApiKey { in_grace: false }));
     assert_eq!(who(&old), Some(Principal::ApiKey { in_grace: true }));
     fixture.clock.advance(Duration::from_hours(24));
     assert_eq!(who(&old), None);
     for (kind, hours) in [(KeyKind::Api, -1), (KeyKind::Api, 169), (KeyKind::Anon, 721)] {
-        let refused = fixture.vault.rotate_key(&BY, kind, Some(hours)).await.unwrap_err();
+        let refused = fixture.vault.rotate_key(&by(), kind, Some(hours)).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     }
 }
@@ -253,14 +266,14 @@ async fn rotations_stop_before_the_keys_in_grace_outgrow_their_record() {
     let fixture = Fixture::new(Limits::default());
     let mut done = 0;
     let refused = loop {
-        match fixture.vault.rotate_key(&BY, KeyKind::Anon, None).await {
+        match fixture.vault.rotate_key(&by(), KeyKind::Anon, None).await {
             Ok(_) => done += 1,
             Err(error) => break error,
         }
     };
     assert_eq!((done, refused.kind()), (512, ErrorKind::RateLimited));
     fixture.clock.advance(Duration::from_hours(168));
-    fixture.vault.rotate_key(&BY, KeyKind::Anon, None).await.unwrap();
+    fixture.vault.rotate_key(&by(), KeyKind::Anon, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -340,7 +353,7 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
     fixture.clock.advance(Duration::from_hours(1));
     fixture.get("USED").unwrap();
     let used = |fixture: &Fixture| {
-        let list = fixture.vault.list(&fixture.namespace);
+        let list = fixture.vault.list(&by(), &fixture.namespace).unwrap();
         list.iter().find(|secret| secret.key.as_str() == "USED").unwrap().last_used_at
     };
     let used_before = used(&fixture);
@@ -366,8 +379,14 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
     fixture.update("A", value("three")).await.unwrap();
     assert_eq!(fixture.get("A").as_deref(), Ok("three"));
     assert_eq!(fixture.vault.store_last_uses().await, 1, "uses of before the fault are stored after it");
-    assert!(fixture.vault.authenticate(Credential::ApiKey(first.api_key.text().expose_secret()), None).is_ok());
+    assert!(
+        fixture
+            .vault
+            .authenticate(Credential::ApiKey(first.api_key.text().expose_secret()), None, &Arc::default())
+            .is_ok()
+    );
     let vault = Arc::clone(&fixture.vault);
-    let report = tokio::task::spawn_blocking(move || vault.check()).await.unwrap().unwrap();
+    let report =
+        tokio::task::spawn_blocking(move || vault.check(&crate::model::Progress::none())).await.unwrap().unwrap();
     assert_eq!(report.findings, []);
 }

@@ -29,7 +29,8 @@ impl Vault {
                     return Ok(false);
                 }
                 let record = current.record.clone();
-                let stored = self.commit_record("store the last use", Some(&current), record, Batch::default()).await;
+                let stored =
+                    self.commit_record("store the last use", Some(&current), record, Batch::default(), None).await;
                 stored.map(|_| true).inspect_err(|_| self.used.lock().push(current))
             })
             .buffer_unordered(AT_ONCE)

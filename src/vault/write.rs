@@ -9,14 +9,16 @@ use std::sync::atomic::Ordering;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-use crate::auth::Principal;
+use crate::audit;
+use crate::auth::{Action, Caller, Target};
 use crate::clock::Timestamp;
 use crate::model::{Key, Namespace, SecretId, SecretValue};
 use crate::store::{Batch, Table};
 use crate::vault::commit::{crypto, delete_value, undecodable};
 use crate::vault::index::Entry;
 use crate::vault::record::{self, SecretRecord, VaultRecord};
-use crate::vault::{Vault, VaultError, to_the_end};
+use crate::vault::trail::of_secret;
+use crate::vault::{Permit, Vault, VaultError, to_the_end};
 
 /// A secret to be created.
 #[derive(Clone, Debug)]
@@ -65,14 +67,18 @@ impl Precondition {
 }
 
 /// A change of one secret under way. It holds the secret's lock.
-struct Change {
+pub(super) struct Change {
     vault: Arc<Vault>,
-    by: Principal,
+    pub(super) caller: Caller,
+    /// That the policy allowed it.
+    pub(super) permit: Permit,
     namespace: Namespace,
     key: Key,
     /// What is done, with the secret's name, for errors.
-    verb: String,
-    now: Timestamp,
+    pub(super) verb: String,
+    /// What the audit trail calls it.
+    pub(super) action: audit::Action,
+    pub(super) now: Timestamp,
     _lock: OwnedMutexGuard<()>,
 }
 
@@ -84,6 +90,12 @@ impl Change {
         Ok(entry)
     }
 
+    /// The entry of the audit trail.
+    pub(super) fn recorded(&self, action: audit::Action) -> audit::Entry {
+        let entry = self.vault.entry(&self.caller, &self.permit, action);
+        of_secret(entry, &self.namespace, Some(&self.key))
+    }
+
     /// Makes it durable. Says the number of the newest revision.
     async fn commit(
         &self,
@@ -91,7 +103,7 @@ impl Change {
         draft: SecretRecord,
         value: Option<&SecretValue>,
     ) -> Result<u64, VaultError> {
-        self.vault.commit(&self.by, &self.verb, old, draft, value, self.now).await
+        self.vault.commit(self, old, draft, value).await
     }
 }
 
@@ -103,13 +115,14 @@ impl Vault {
     /// [`VaultError::ValueTooLarge`]; errors of the store.
     pub async fn create(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         create: Create,
     ) -> Result<SecretId, VaultError> {
+        let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
         self.check_size(&create.value)?;
-        self.change(by, namespace, key, "create", move |change| async move {
+        self.change(caller, permit, namespace, key, "create", move |change| async move {
             let Change { vault, namespace, key, now, .. } = &change;
             let old = vault.find_or_missing(namespace, key)?;
             let mut draft = match &old {
@@ -143,12 +156,13 @@ impl Vault {
     /// [`VaultError::ValueTooLarge`]; errors of the store.
     pub async fn update(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         precondition: Precondition,
         update: Update,
     ) -> Result<u64, VaultError> {
+        let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
         if let Some(value) = &update.value {
             self.check_size(value)?;
         }
@@ -162,7 +176,7 @@ impl Vault {
                 next: Some("Send at least one of value, isActive, isReserved and expiresAt"),
             });
         }
-        self.change(by, namespace, key, "update", move |change| async move {
+        self.change(caller, permit, namespace, key, "update", move |change| async move {
             let old = change.existing(&precondition)?;
             let mut draft = old.record.clone();
             draft.is_reserved = update.is_reserved.unwrap_or(draft.is_reserved);
@@ -185,12 +199,13 @@ impl Vault {
     /// errors of the store.
     pub async fn delete(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         precondition: Precondition,
     ) -> Result<(), VaultError> {
-        self.change(by, namespace, key, "delete", move |change| async move {
+        let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
+        self.change(caller, permit, namespace, key, "delete", move |change| async move {
             let old = change.existing(&precondition)?;
             if old.record.is_reserved {
                 return Err(reserved(&change.key));
@@ -210,18 +225,20 @@ impl Vault {
     /// As [`Vault::delete`].
     pub async fn purge(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         precondition: Precondition,
     ) -> Result<(), VaultError> {
-        self.change(by, namespace, key, "delete", move |change| async move {
+        let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
+        self.change(caller, permit, namespace, key, "delete", move |change| async move {
             let old = change.existing(&precondition)?;
             if old.record.is_reserved {
                 return Err(reserved(&change.key));
             }
-            change.vault.commit_purge(&change.verb, &old).await?;
-            tracing::info!(principal = %change.by, "a secret was purged");
+            change.vault.commit_purge(&change, &old).await?;
+            let Caller { principal, request_id, .. } = &change.caller;
+            tracing::info!(%principal, %request_id, "a secret was purged");
             Ok(())
         })
         .await
@@ -234,13 +251,14 @@ impl Vault {
     /// [`VaultError::Damaged`]; errors of the store.
     pub async fn rollback(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
         namespace: &Namespace,
         key: &Key,
         precondition: Precondition,
         revision: u64,
     ) -> Result<u64, VaultError> {
-        self.change(by, namespace, key, "roll back", move |change| async move {
+        let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
+        self.change(caller, permit, namespace, key, "roll back", move |change| async move {
             let Change { vault, namespace, key, .. } = &change;
             let old = vault.readable(namespace, key)?;
             precondition.check(&old)?;
@@ -254,7 +272,8 @@ impl Vault {
     /// Runs a change of one secret to its end, while nobody else changes it.
     async fn change<T, F>(
         self: &Arc<Self>,
-        by: &Principal,
+        caller: &Caller,
+        permit: Permit,
         namespace: &Namespace,
         key: &Key,
         verb: &str,
@@ -264,19 +283,26 @@ impl Vault {
         T: Send + 'static,
         F: Future<Output = Result<T, VaultError>> + Send,
     {
-        let (vault, by, namespace, key) = (Arc::clone(self), by.clone(), namespace.clone(), key.clone());
+        let (vault, caller, namespace, key) = (Arc::clone(self), caller.clone(), namespace.clone(), key.clone());
+        let action = match verb {
+            "create" => audit::Action::Create,
+            "delete" => audit::Action::Delete,
+            "roll back" => audit::Action::Rollback,
+            _ => audit::Action::Update,
+        };
         let verb = format!("{verb} secret: {key}");
         to_the_end(&verb.clone(), async move {
             let lock = vault.locks.lock(&namespace, &key).await;
             let now = vault.clock.now();
-            work(Change { vault, by, namespace, key, verb, now, _lock: lock }).await
+            work(Change { vault, caller, permit, namespace, key, verb, action, now, _lock: lock }).await
         })
         .await
     }
 
     /// Takes a secret out of the store and, when that is durable, out of the index.
-    async fn commit_purge(&self, verb: &str, old: &Arc<Entry>) -> Result<(), VaultError> {
+    async fn commit_purge(&self, by: &Change, old: &Arc<Entry>) -> Result<(), VaultError> {
         let _one = self.purge.lock().await;
+        let verb = &by.verb;
         let change = self.next_change();
         let record = &old.record;
         let mut batch = Batch::default();
@@ -292,10 +318,11 @@ impl Vault {
         let key = record::vault_key();
         let bytes = self.keyring.encrypt_record(Table::Vault, &key, &plain).map_err(|source| crypto(verb, source))?;
         batch.put(Table::Vault, key, bytes);
-        self.submit(verb, batch).await?;
+        self.submit_recorded(verb, batch, by.recorded(audit::Action::Purge)).await?;
         self.last_purge.store(change, Ordering::Relaxed);
         self.index.write().remove(&record.namespace, &record.key, change);
         drop(write);
+        self.publish_purge(old);
         Ok(())
     }
 

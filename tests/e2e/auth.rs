@@ -79,6 +79,24 @@ fn the_unix_socket_takes_any_host() {
     for host in FOREIGN_HOSTS.into_iter().filter(|host| !host.contains(['#', '@'])) {
         api.call("GET", "/api/secrets").header("Host", host).send().is(200);
     }
+    let other = api.call("GET", "/api/secrets").header("Origin", "https://evil.example");
+    other.header("Sec-Fetch-Site", "cross-site").send().is(200);
+    api.stop();
+}
+
+/// "JSON only": what a form or a script can send across origins without being asked is no body.
+#[test]
+fn tcp_takes_no_body_that_a_foreign_form_could_send() {
+    let api = Api::start(Transport::Tcp);
+    let body = json!({"key": "A", "value": "1"}).to_string();
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json"] {
+        let post = api.call("POST", "/api/secrets").header("Content-Type", kind).body(body.clone());
+        post.send().refuses(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    api.call("POST", "/api/secrets").body(body).send().refuses(415, "UNSUPPORTED_MEDIA_TYPE");
+    let answer = api.get("/api/health").is(200);
+    assert_eq!(answer.header("set-cookie"), None, "no cookies");
+    api.get("/api/secrets/A").is(404);
     api.stop();
 }
 

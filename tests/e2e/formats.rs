@@ -5,37 +5,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::harness::api::secret;
+use crate::harness::released::{API_KEY, JWT_SECRET, archive, large, unpack};
 use crate::harness::{Api, Sandbox, Transport, Vault, cli};
-
-const JWT_SECRET: &str = "5f0c1f9d6b3a4e7f8091a2b3c4d5e6f7a8b9cadbecfd0e1f2031425364758697";
-const API_KEY: &str = "ik_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-/// More than one chunk.
-fn large() -> String {
-    (0..66_000).map(|index| char::from(b'a' + u8::try_from(index % 26).unwrap())).collect()
-}
-
-fn archive(format: u32) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/vault-{format}/vault.tar.gz"))
-}
-
-/// Unpacks a vault of that format.
-fn unpack(format: u32) -> Vault {
-    let sandbox = Sandbox::new();
-    let mut tar = sandbox.command(Path::new("tar"));
-    tar.arg("--extract").arg("--gzip").arg("--no-same-owner").arg("--preserve-permissions");
-    tar.arg("--file").arg(archive(format)).arg("--directory").arg(sandbox.path(""));
-    cli::run(&mut tar, b"").exits(0);
-    for name in ["config", "data"] {
-        fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(0o700)).unwrap();
-    }
-    Vault { sandbox, jwt_secret: JWT_SECRET.to_owned(), api_key: API_KEY.to_owned() }
-}
 
 /// Makes a vault of the present format with all that a vault can hold.
 fn make(format: u32) {
@@ -80,7 +56,13 @@ fn a_vault_of_format_1_is_read_whole() {
     assert_eq!(problems.count(), 0, "{report}");
     assert_eq!((&report["counts"]["secrets"], &report["counts"]["revisions"]), (&json!(7), &json!(9)), "{report}");
 
+    let keyring = vault.sandbox.data().join("keyring.age");
+    let kept = vault.sandbox.data().join("keyring.age.format-1");
+    let released = fs::read(&keyring).unwrap();
     let api = Api::serve(vault, Transport::Unix);
+    assert!(fs::read(&keyring).unwrap() != released, "the keyring is migrated");
+    assert!(fs::read(&kept).unwrap() == released, "the keyring as it was is kept");
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(api.value("PLAIN"), "a value");
     assert_eq!(api.value("TWICE"), "the second value");
     let first = api.get("/api/secrets/TWICE?revision=1").is(200).json();
@@ -103,5 +85,12 @@ fn a_vault_of_format_1_is_read_whole() {
     api.create("NEW", "it takes writes");
     let api = api.restart();
     assert_eq!(api.value("NEW"), "it takes writes");
+    let vault = api.stop();
+    assert!(fs::read(&kept).unwrap() == released, "the next start does not touch what is kept");
+    // It opens the vault still, and is migrated again.
+    fs::rename(&kept, &keyring).unwrap();
+    let api = Api::serve(vault, Transport::Unix);
+    assert_eq!(api.value("NEW"), "it takes writes");
+    assert!(fs::read(&kept).unwrap() == released);
     drop(api.stop());
 }

@@ -11,7 +11,9 @@
 #[macro_use]
 mod harness;
 
+mod access;
 mod at_rest;
+mod audit;
 mod auth;
 mod backup;
 mod bad_input;
@@ -22,6 +24,13 @@ mod concurrency;
 mod contract;
 mod damage;
 mod durability;
+mod events;
 mod formats;
+mod keys;
 mod layers;
+mod logs;
+mod metrics;
 mod process;
+mod progress;
+mod seal;
+mod suspend;

@@ -353,7 +353,10 @@ fn a_wrong_passphrase_is_refused() {
     let failure = refused_with(&sandbox, serve(Some(&wrong)));
     failure.says(&[65, 77, 78], "wrong passphrase", "");
     assert!(!failure.stderr.contains("incorrect horse"));
-    refused_with(&sandbox, serve(None)).says(&[77, 78], "passphrase", "passphrase-file");
+    // "a passphrase vault without a terminal starts sealed"
+    let sealed = Daemon::launch(&sandbox, serve(None)).unwrap();
+    assert!(sealed.log().contains("sealed"), "{}", sealed.log());
+    sealed.stop_cleanly();
     Daemon::launch(&sandbox, serve(Some(&passphrase))).unwrap().stop_cleanly();
 }
 

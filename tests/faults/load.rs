@@ -166,10 +166,13 @@ impl Load {
         };
         let (_, status) = client.ask("GET", "/api/status", None, None);
         let (ready, _) = client.ask("GET", "/api/ready", None, None);
-        let clean = status["problems"] == json!([]) && status["writable"] == json!(true) && ready == 200;
+        // No kill and no power cut is taken for tampering with the audit trail.
+        let (_, trail) = client.ask("GET", "/api/audit/verify", None, None);
+        let whole = trail["ok"] == json!(true);
+        let clean = status["problems"] == json!([]) && status["writable"] == json!(true) && ready == 200 && whole;
         self.figures.clean += u64::from(clean);
         if !clean {
-            eprintln!("the start was not clean: {status}");
+            eprintln!("the start was not clean: {status} {trail}");
         }
         let (_, list) = client.ask("GET", "/api/secrets", None, None);
         for ledger in &mut self.ledgers {

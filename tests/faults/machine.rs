@@ -40,6 +40,11 @@ impl Machine {
         self.start().unwrap_or_else(|failure| panic!("it did not start: {failure:#?}"));
     }
 
+    /// Takes a daemon of its vault that was started otherwise.
+    pub fn adopt(&mut self, daemon: Daemon) {
+        self.daemon = Some(daemon);
+    }
+
     /// The daemon that was started.
     pub fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("it was started")

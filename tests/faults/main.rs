@@ -14,13 +14,21 @@
 #[allow(dead_code, unused_macros, unused_imports, reason = "the harness serves another test too, which uses all of it")]
 mod harness;
 
+mod browser;
 mod chosen_kills;
 mod disk;
 mod failing_disk;
 mod full_disk;
+mod hardening;
+mod journal;
+mod key_kills;
 mod limits;
 mod load;
 mod machine;
+mod memory;
 mod needs;
 mod power_cuts;
+mod rules;
 mod strace;
+mod units;
+mod users;

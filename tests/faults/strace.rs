@@ -30,7 +30,7 @@ fn traced(fault: &str) -> String {
 }
 
 /// A fault in a process that runs already; gone when dropped.
-pub struct Fault(Child);
+pub struct Fault(Child, Signal);
 
 impl Fault {
     /// Lets system calls of a process fail, e.g. `fdatasync:error=EIO`. From here on they do.
@@ -46,13 +46,20 @@ impl Fault {
             assert_ne!(said.read_line(&mut line).unwrap(), 0, "strace has ended");
         }
         thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Self(child)
+        Self(child, Signal::INT)
+    }
+}
+
+impl Fault {
+    /// Ends it where the process is dead or is to die: strace would wait for what is left of it.
+    pub fn end_with_its_process(mut self) {
+        self.1 = Signal::KILL;
     }
 }
 
 impl Drop for Fault {
     fn drop(&mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::INT).ok();
+        kill_process(Pid::from_child(&self.0), self.1).ok();
         self.0.wait().ok();
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::config::Placed;
 use crate::paths::UserDirectories;
 
 const SAMPLE: &str = include_str!("../../../config/hushd.toml");
@@ -123,6 +124,15 @@ fn the_sample_says_every_key_and_with_all_of_them_in_force_nothing_changes() {
         assert_eq!(config, Config::defaults(&paths));
         config.check_listeners().unwrap();
         let said = settings.iter().filter(|setting| setting.source == Source::File(path.to_owned())).count();
-        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() }, "{settings:#?}");
+        // A policy has no default: the sample shows one in a comment of its own.
+        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() - 1 }, "{settings:#?}");
     }
+    let lines: Vec<&str> =
+        SAMPLE.lines().skip_while(|line| *line != "# [[policy]]").filter_map(|line| line.get(2..)).collect();
+    let policy = lines.join("\n");
+    let file = file::parse(path, &policy).unwrap();
+    let config = resolve(file, Some(path), &Flags::default(), &nothing, &paths).0;
+    let places = |placed: &[Placed]| placed.iter().map(|p| (p.text.clone(), p.line, p.column)).collect::<Vec<_>>();
+    assert_eq!(places(&config.policies[0].allow), [("read shop/prod/*".to_owned(), 3, 11)]);
+    assert_eq!(config.policies[0].line, 1);
 }

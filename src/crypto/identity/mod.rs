@@ -16,7 +16,7 @@ use age::{DecryptError, Decryptor, Encryptor};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::crypto::{CryptoError, Passphrase, Recipient};
+use crate::crypto::{CryptoError, Passphrase, Recipient, plugin};
 
 /// A master key that was just made.
 pub struct GeneratedIdentity {
@@ -63,6 +63,23 @@ pub fn encrypt_identity(file_text: &str, passphrase: &Passphrase) -> Result<Vec<
     encrypt_with_work_factor(file_text, passphrase, WORK_FACTOR)
 }
 
+/// The text of an age identity file, decrypted where it is encrypted to a passphrase, which `ask` gives.
+///
+/// # Errors
+/// As [`Identities::parse`]; [`CryptoError::UnsupportedIdentity`] for an SSH key.
+pub fn decrypt_identity(
+    file: &[u8],
+    ask: &mut dyn FnMut() -> Option<Passphrase>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    match FileKind::of(file) {
+        FileKind::Encrypted => decrypt_file(file, ask),
+        FileKind::Plain => Ok(Zeroizing::new(file.to_vec())),
+        FileKind::Ssh => Err(CryptoError::UnsupportedIdentity {
+            kind: "an SSH key, whose passphrase is changed by `ssh-keygen -p`".to_owned(),
+        }),
+    }
+}
+
 /// Whether the bytes are an identity that [`Identities::parse`] will ask a passphrase for.
 pub fn needs_passphrase(file: &[u8]) -> bool {
     match FileKind::of(file) {
@@ -76,7 +93,8 @@ pub fn needs_passphrase(file: &[u8]) -> bool {
 pub struct Identities(Vec<Identity>);
 
 struct Identity {
-    recipient: Recipient,
+    /// None where only a plugin knows.
+    recipient: Option<Recipient>,
     private: Box<dyn age::Identity + Send + Sync>,
 }
 
@@ -98,7 +116,7 @@ impl Identities {
 
     /// The public halves, in the file's order.
     pub fn recipients(&self) -> Vec<Recipient> {
-        self.0.iter().map(|identity| identity.recipient.clone()).collect()
+        self.0.iter().filter_map(|identity| identity.recipient.clone()).collect()
     }
 
     /// The identities as age takes them.
@@ -191,20 +209,29 @@ fn parse_plain(file: &[u8]) -> Result<Identities, CryptoError> {
     let mut identities = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with("AGE-PLUGIN-") {
-            return Err(CryptoError::UnsupportedIdentity { kind: "an identity of an age plugin".to_owned() });
+            identities.push(Identity { recipient: named(text), private: plugin::identity(line)? });
+            continue;
         }
         if line.starts_with("AGE-SECRET-KEY-PQ-") {
             return Err(CryptoError::UnsupportedIdentity { kind: "a post-quantum age identity".to_owned() });
         }
         match line.parse::<age::x25519::Identity>() {
             Ok(private) => {
-                identities.push(Identity { recipient: private.to_public().into(), private: Box::new(private) });
+                identities.push(Identity { recipient: Some(private.to_public().into()), private: Box::new(private) });
             }
             Err(_) if line.starts_with("AGE-SECRET-KEY-") => return Err(CryptoError::IdentityDamaged),
             Err(_) => return Err(CryptoError::NotAnIdentity),
         }
     }
     if identities.is_empty() { Err(CryptoError::NotAnIdentity) } else { Ok(Identities(identities)) }
+}
+
+/// The public half that a plugin's identity file tells in a comment (`# Recipient: age1…`, `# public key: age1…`). It is
+/// believed for whom not to lock out, and for nothing else.
+fn named(text: &str) -> Option<Recipient> {
+    let comments = text.lines().filter_map(|line| line.trim().strip_prefix('#'));
+    let words = comments.filter_map(|comment| comment.rsplit_once(':')).map(|(_, word)| word.trim());
+    words.filter(|word| word.starts_with("age1")).find_map(|word| word.parse().ok())
 }
 
 fn read_ssh(file: &[u8]) -> Result<age::ssh::Identity, CryptoError> {
@@ -230,7 +257,7 @@ fn parse_ssh(file: &[u8], ask: &mut dyn FnMut() -> Option<Passphrase>) -> Result
         }
     };
     let recipient = age::ssh::Recipient::try_from(private.clone()).map_err(|_| CryptoError::IdentityDamaged)?;
-    Ok(Identities(vec![Identity { recipient: recipient.into(), private: Box::new(private) }]))
+    Ok(Identities(vec![Identity { recipient: Some(recipient.into()), private: Box::new(private) }]))
 }
 
 fn describe_unsupported(key: &UnsupportedKey) -> String {

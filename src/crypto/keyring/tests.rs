@@ -10,6 +10,8 @@ use crate::store::Table;
 
 const NOW: Timestamp = Timestamp::from_millis(1_784_116_800_000);
 
+const RECIPIENT: &str = "age1vymkv0f7hp8zc4jt722eerla47lzyhgtkqla44a6dmsufg822d8s3mzplw";
+
 /// A key of one byte repeated, as it stands in the file.
 fn key(byte: u8) -> String {
     use base64::Engine as _;
@@ -40,7 +42,7 @@ fn fixed_json(epochs: u32) -> String {
 }
 
 pub(in crate::crypto) fn fixed_keyring_with_epochs(epochs: u32) -> Keyring {
-    Keyring { contents: Contents::from_json(fixed_json(epochs).as_bytes()).unwrap() }
+    Keyring::of(Contents::from_json(fixed_json(epochs).as_bytes()).unwrap())
 }
 
 /// A keyring whose keys are known: data keys of epoch 1 and 2, and a signing secret in its grace period.
@@ -53,7 +55,7 @@ fn identities(file: &str) -> Identities {
 }
 
 fn json(keyring: &Keyring) -> String {
-    String::from_utf8(keyring.contents.to_json().unwrap().to_vec()).unwrap()
+    String::from_utf8(keyring.now().to_json().unwrap().to_vec()).unwrap()
 }
 
 /// Encrypts any plaintext as if it were a keyring.
@@ -73,6 +75,9 @@ fn each_recipient_alone_opens_the_keyring() {
     assert!(file.starts_with(b"age-encryption.org/v1\n"));
     for identity in [first, second] {
         let opened = Keyring::decrypt(&file, &identities(&identity.file_text())).unwrap();
+        let mut expected = keyring.draft();
+        expected.set_recipients(opened.recipients().unwrap());
+        keyring.install(expected);
         assert_eq!(json(&opened), json(&keyring));
     }
 }
@@ -135,9 +140,9 @@ fn a_damaged_keyring_is_told_from_a_foreign_one() {
 #[test]
 fn a_newer_format_is_refused_as_such_whatever_else_is_in_it() {
     let identity = GeneratedIdentity::generate(NOW);
-    let file = encrypt_plaintext(r#"{"format":2,"keys":"elsewhere"}"#, &identity.recipient());
+    let file = encrypt_plaintext(r#"{"format":3,"keys":"elsewhere"}"#, &identity.recipient());
     let answer = Keyring::decrypt(&file, &identities(&identity.file_text()));
-    assert!(matches!(answer, Err(CryptoError::UnsupportedFormat { found: 2, supported: 1 })));
+    assert!(matches!(answer, Err(CryptoError::UnsupportedFormat { found: 3, supported: 2 })));
 }
 
 #[test]
@@ -145,6 +150,8 @@ fn what_is_no_keyring_inside_is_damaged_and_never_repeated() {
     let secret = key(0x0d);
     let valid = fixed_json(1);
     assert!(Contents::from_json(valid.as_bytes()).is_ok());
+    let newer = valid.replace(r#""format":1"#, &format!(r#""format":2,"recipients":["{RECIPIENT}"]"#));
+    assert!(Contents::from_json(newer.as_bytes()).is_ok());
     for invalid in [
         String::new(),
         "[]".to_owned(),
@@ -159,6 +166,11 @@ fn what_is_no_keyring_inside_is_damaged_and_never_repeated() {
         valid.replace(&secret, &format!("{secret}!")),
         fixed_json(2).replace(r#""epoch":2"#, r#""epoch":1"#),
         fixed_json(2).replace(r#""epoch":1"#, r#""epoch":3"#),
+        // Format 2 names its recipients, and format 1 did not.
+        valid.replace(r#""format":1"#, r#""format":2"#),
+        valid.replace(r#""format":1"#, r#""format":2,"recipients":[]"#),
+        valid.replace(r#""format":1"#, r#""format":2,"recipients":["age1x"]"#),
+        valid.replace(r#""format":1"#, &format!(r#""format":1,"recipients":["{RECIPIENT}"]"#)),
     ] {
         let Err(error) = Contents::from_json(invalid.as_bytes()) else { panic!("taken: {invalid}") };
         assert!(matches!(error, CryptoError::KeyringDamaged { .. }), "{error:?}");
@@ -188,11 +200,12 @@ fn a_name_tag_is_fixed_by_the_name_key() {
 fn a_previous_signing_secret_verifies_until_its_grace_period_is_over() {
     let keyring = fixed_keyring();
     let secrets = |now: &str| -> Vec<u8> {
-        keyring.jwt_secrets(now.parse().unwrap()).iter().map(|secret| secret.expose_secret()[0]).collect()
+        let (secrets, now) = (keyring.signing_secrets(), now.parse::<Timestamp>().unwrap());
+        secrets.previous().filter(|(_, end)| now < *end).map(|(secret, _)| secret.expose_secret()[0]).collect()
     };
-    assert_eq!(keyring.current_jwt_secret().expose_secret(), [0x0d; 32]);
-    assert_eq!(secrets("2026-07-15T12:59:59.999Z"), [0x0d, 0x0e]);
-    assert_eq!(secrets("2026-07-15T13:00:00.000Z"), [0x0d]);
+    assert_eq!(keyring.signing_secrets().current().expose_secret(), [0x0d; 32]);
+    assert_eq!(secrets("2026-07-15T12:59:59.999Z"), [0x0e]);
+    assert!(secrets("2026-07-15T13:00:00.000Z").is_empty());
 }
 
 #[test]
@@ -202,15 +215,15 @@ fn a_signing_secret_is_taken_over() {
     let keyring = Keyring::generate(NOW, Some(JwtSecret::import(imported).unwrap())).unwrap();
     let file = keyring.encrypt_to(&[identity.recipient()]).unwrap();
     let opened = Keyring::decrypt(&file, &identities(&identity.file_text())).unwrap();
-    assert_eq!(opened.current_jwt_secret().expose_secret(), imported);
-    assert_eq!(opened.jwt_secrets(NOW).len(), 1);
+    assert_eq!(opened.signing_secrets().current().expose_secret(), imported);
+    assert_eq!(opened.signing_secrets().in_grace(NOW), 0);
     assert_eq!(opened.current_epoch(), 1);
 }
 
 #[test]
 fn two_vaults_share_no_key() {
     let keys = |keyring: &Keyring| {
-        let contents = &keyring.contents;
+        let contents = keyring.now();
         [&contents.data_keys[0].key, &contents.name_key, &contents.head_key, &contents.audit_key]
             .map(|key| *key.expose_secret())
     };
@@ -228,10 +241,10 @@ fn nothing_secret_is_in_debug_texts() {
     let keyring = Arc::new(fixed_keyring());
     let texts = format!(
         "{keyring:?} {:?} {:?} {:?} {:?}",
-        keyring.current_jwt_secret(),
+        keyring.signing_secrets().current(),
         keyring.head_seal(),
-        keyring.contents.name_key,
-        keyring.contents.jwt
+        keyring.name_key,
+        keyring.signing_secrets()
     );
     for byte in [0x01, 0x02, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e] {
         assert!(!texts.contains(&key(byte)[..8]), "{texts}");
@@ -256,6 +269,50 @@ fn the_head_seal_digests_by_place_and_seals_an_age_file() {
     assert_eq!(seal.open(&record), None);
 }
 
+#[test]
+fn a_sealed_draft_is_read_back_without_an_identity_and_in_force_only_when_installed() {
+    let identity = GeneratedIdentity::generate(NOW);
+    let keyring = Keyring::generate(NOW, None).unwrap();
+    let old = keyring.encrypt_record(Table::Vault, b"a", b"old").unwrap();
+    let mut draft = keyring.draft();
+    assert!(matches!(draft.seal(), Err(CryptoError::NoRecipients)));
+    draft.set_recipients(vec![identity.recipient()]);
+    assert_eq!(draft.add_data_key(NOW).unwrap(), 2);
+    draft.rotate_jwt_secret(NOW, std::time::Duration::from_hours(1)).unwrap();
+    let sealed = draft.seal().unwrap();
+    sealed.read_back(sealed.bytes()).unwrap();
+    let other = draft.seal().unwrap();
+    assert!(sealed.read_back(other.bytes()).is_err(), "another file");
+    for length in 0..sealed.bytes().len() {
+        assert!(sealed.read_back(&sealed.bytes()[..length]).is_err(), "cut to {length}");
+    }
+    assert_eq!(keyring.current_epoch(), 1);
+    keyring.install(draft);
+    assert_eq!((keyring.epochs(), keyring.signing_secrets().in_grace(NOW)), (vec![1, 2], 1));
+    let opened = Keyring::decrypt(sealed.bytes(), &identities(&identity.file_text())).unwrap();
+    assert_eq!(json(&opened), json(&keyring));
+    assert_eq!(opened.recipients().unwrap(), [identity.recipient()]);
+
+    let new = keyring.reencrypt_record(Table::Vault, b"a", &old).unwrap();
+    assert_eq!((crate::crypto::epoch_of(&old), crate::crypto::epoch_of(&new)), (Some(1), Some(2)));
+    let mut last = keyring.draft();
+    last.drop_old_data_keys();
+    keyring.install(last);
+    assert_eq!(&**keyring.decrypt_record(Table::Vault, b"a", &new).unwrap(), b"old");
+    let gone = keyring.decrypt_record(Table::Vault, b"a", &old);
+    assert!(matches!(gone, Err(CryptoError::UnknownEpoch { epoch: 1 })));
+}
+
+#[test]
+fn without_a_grace_period_no_older_signing_secret_is_left() {
+    let keyring = fixed_keyring();
+    let mut draft = keyring.draft();
+    draft.rotate_jwt_secret(Timestamp::from_millis(0), std::time::Duration::ZERO).unwrap();
+    keyring.install(draft);
+    assert_eq!(keyring.signing_secrets().previous().count(), 0);
+    assert_ne!(keyring.signing_secrets().current().expose_secret(), [0x0d; 32]);
+}
+
 /// "`keyring.age` is an ordinary age file; the stock `age` program opens it."
 #[test]
 fn the_stock_age_program_opens_the_keyring() {
@@ -272,7 +329,10 @@ fn the_stock_age_program_opens_the_keyring() {
         path
     };
     let identity_path = born("identity.txt", identity.file_text().as_bytes());
-    let keyring_path = born("keyring.age", &keyring.encrypt_to(&[identity.recipient()]).unwrap());
+    let mut draft = keyring.draft();
+    draft.set_recipients(vec![identity.recipient()]);
+    let keyring_path = born("keyring.age", draft.seal().unwrap().bytes());
+    keyring.install(draft);
     let opened = Command::new("age").arg("-d").arg("-i").arg(&identity_path).arg(keyring_path).output().unwrap();
     assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
     assert_eq!(opened.stdout, json(&keyring).as_bytes());

@@ -35,6 +35,11 @@ const ONLY_CHUNK: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// Keeps the wrapping of file keys apart from whatever else a data key may come to be used for.
 const WRAP_DOMAIN: &[u8] = b"hushd/v1";
 
+/// The number of the data key that a record says it is encrypted under; none where it is no record. It is not verified.
+pub fn epoch_of(record: &[u8]) -> Option<u32> {
+    Layout::parse(record).map(|layout| layout.epoch)
+}
+
 impl Keyring {
     /// Encrypts a record for one place in the store, under the current data key.
     ///
@@ -56,7 +61,7 @@ impl Keyring {
         }
         let place = Place { table, key, epoch: layout.epoch };
         let data_key = self.data_key(layout.epoch).ok_or(CryptoError::UnknownEpoch { epoch: layout.epoch })?;
-        let file_key = unwrap_file_key(data_key, &place, &layout.wrap_nonce, &layout.wrapped)?;
+        let file_key = unwrap_file_key(&data_key, &place, &layout.wrap_nonce, &layout.wrapped)?;
         let header_key = hkdf_sha256(&[], b"header", &*file_key);
         // In constant time, as `subtle` compares.
         hmac_sha256(&*header_key)
@@ -70,6 +75,14 @@ impl Keyring {
         Ok(plain)
     }
 
+    /// Encrypts a record under the current data key that is under another one: the same plaintext, a new file key.
+    ///
+    /// # Errors
+    /// As those of decrypting and encrypting it.
+    pub fn reencrypt_record(&self, table: Table, key: &[u8], record: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.encrypt_record(table, key, &self.decrypt_record(table, key, record)?)
+    }
+
     fn encrypt_with_seed(&self, seed: &Seed, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let too_large = CryptoError::RecordTooLarge { size: plain.len() };
         if plain.len() > MAX_PLAIN_LENGTH {
@@ -77,7 +90,7 @@ impl Keyring {
         }
         let Seed { file_key, wrap_nonce, payload_nonce } = seed;
         let (epoch, data_key) = self.current_data_key();
-        let wrapped = wrap_file_key(data_key, &Place { table, key, epoch }, wrap_nonce, file_key)?;
+        let wrapped = wrap_file_key(&data_key, &Place { table, key, epoch }, wrap_nonce, file_key)?;
         let mut record = Vec::with_capacity(MAX_HEADER_LENGTH + plain.len() + TAG_LENGTH);
         layout::write_covered(&mut record, epoch, wrap_nonce, &wrapped);
         let header_key = hkdf_sha256(&[], b"header", file_key);

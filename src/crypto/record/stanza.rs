@@ -37,7 +37,7 @@ impl age::Recipient for RecordStanza<'_> {
         fill_random(&mut nonce).unwrap();
         let (epoch, data_key) = self.keyring.current_data_key();
         let place = Place { table: self.table, key: self.key, epoch };
-        let body = wrap_file_key(data_key, &place, &nonce, file_key.expose_secret()).unwrap();
+        let body = wrap_file_key(&data_key, &place, &nonce, file_key.expose_secret()).unwrap();
         self.wrapped.replace(Some(*file_key.expose_secret()));
         let stanza = Stanza {
             tag: STANZA_TAG.to_owned(),
@@ -58,7 +58,7 @@ impl age::Identity for RecordStanza<'_> {
         let nonce = STANDARD_NO_PAD.decode(nonce).ok()?.try_into().ok()?;
         let body = stanza.body.as_slice().try_into().ok()?;
         let place = Place { table: self.table, key: self.key, epoch };
-        let file_key = unwrap_file_key(self.keyring.data_key(epoch)?, &place, &nonce, body).ok()?;
+        let file_key = unwrap_file_key(&*self.keyring.data_key(epoch)?, &place, &nonce, body).ok()?;
         Some(Ok(FileKey::new(Box::new(*file_key))))
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::clock::Stopwatch;
+use crate::metrics::COUNTS;
 use crate::store::sled_engine::engine::Engine;
 use crate::store::sled_engine::group::{Group, Prepared};
 use crate::store::{Pending, StoreError};
@@ -125,10 +127,21 @@ fn process(engine: &Engine, jobs: Vec<Job>) {
             Err(error) => reply(answer, Err(error)),
         }
     }
-    let result = if group.is_empty() { Ok(()) } else { engine.commit(&group) };
+    let result = if group.is_empty() { Ok(()) } else { commit(engine, &group, admitted.len() as u64) };
     for answer in admitted {
         reply(answer, result.clone());
     }
+}
+
+fn commit(engine: &Engine, group: &Group, batches: u64) -> Result<(), StoreError> {
+    let stopwatch = Stopwatch::start();
+    let result = engine.commit(group);
+    COUNTS.commit_latency.observe_duration(stopwatch.elapsed());
+    COUNTS.commit_group.observe(batches);
+    if result.is_err() {
+        COUNTS.commit_failures.increment();
+    }
+    result
 }
 
 fn reply(answer: oneshot::Sender<Result<(), StoreError>>, result: Result<(), StoreError>) {

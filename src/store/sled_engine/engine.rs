@@ -166,6 +166,21 @@ impl Engine {
         self.acknowledged.lock().clone()
     }
 
+    /// Writes the copy of the head anew in all its slots, and to the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Full`], [`StoreError::ReadOnly`].
+    pub(super) fn refresh_copies(&self) -> Result<(), StoreError> {
+        if let Some(cause) = self.latched() {
+            return Err(StoreError::ReadOnly { cause });
+        }
+        // A commit that overtakes this leaves one slot a generation behind, which is only a weaker witness.
+        let head = self.acknowledged();
+        let sealed = self.seal.seal(&head.encode());
+        self.copy.write_all(&sealed)?;
+        self.copy.sync()
+    }
+
     /// Whether a small commit finds room.
     pub(super) fn has_room(&self) -> bool {
         files::has_room(&self.data, ROOM).unwrap_or(true)

@@ -6,10 +6,10 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, MutexGuard};
-use rustix::fs::{Advice, FlockOperation, Mode};
+use rustix::fs::{FlockOperation, Mode};
 use rustix::process::umask;
 
 use crate::store::StoreError;
@@ -79,30 +79,32 @@ pub(super) fn require(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes sure that what is read from here on is what is on the disk.
-///
-/// After a sync that failed, the kernel keeps pages that it never wrote and takes them for clean: a store that is opened
-/// upon them would acknowledge commits behind a gap, and lose them with the next power cut. So they are dropped, and the
-/// log ends where it ends on the disk.
+/// The snapshots of its log that a sled which was killed began: it leaves them for ever, and does not open where one is torn.
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub(super) fn forget_unwritten(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn unfinished_snapshots(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let is_unfinished = |name: &str| name.starts_with("snap.") && name.ends_with(".generating");
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if !path.is_file() {
-            continue;
-        }
-        let file = File::open(path)?;
-        if let Err(error) = file.sync_data() {
-            tracing::warn!(%error, "the disk did not take what was written before; what it holds is read again");
-        }
-        // Not every file system can, and then nothing changes.
-        if let Err(error) = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed) {
-            tracing::debug!(%error, "pages of the store could not be dropped");
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_unfinished) {
+            found.push(entry.path());
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Removes files that nobody uses any more. That one cannot be removed changes nothing.
+pub(super) fn remove(abandoned: &[PathBuf]) {
+    for path in abandoned {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "what a store that was killed left cannot be removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 /// Makes what was created in `dir`, and `dir` itself, survive a power cut.

@@ -31,9 +31,7 @@ impl HeadCopy {
     pub(super) fn create(dir: &Path, sealed: &[u8]) -> Result<Self, StoreError> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(dir.join(NAME))?;
         let copy = Self(file);
-        for slot in 0..SLOTS {
-            copy.write(slot, sealed)?;
-        }
+        copy.write_all(sealed)?;
         copy.0.sync_all()?;
         Ok(copy)
     }
@@ -70,6 +68,14 @@ impl HeadCopy {
         slot[..4].copy_from_slice(&length.to_le_bytes());
         slot[4..4 + sealed.len()].copy_from_slice(sealed);
         Ok(self.0.write_all_at(&slot, generation % SLOTS * SLOT as u64)?)
+    }
+
+    /// Writes the same sealed head into all slots, one after the other.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Full`].
+    pub(super) fn write_all(&self, sealed: &[u8]) -> Result<(), StoreError> {
+        (0..SLOTS).try_for_each(|slot| self.write(slot, sealed))
     }
 
     /// Makes the copy survive a power cut; used when there is time for it.

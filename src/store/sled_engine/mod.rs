@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
+use crate::paths::forget_unwritten;
 use crate::store::sled_engine::committer::Committer;
 use crate::store::sled_engine::engine::{Engine, from_sled, open_sled, pause};
 use crate::store::sled_engine::files::PrivateUmask;
@@ -172,7 +173,11 @@ impl SledStore {
 fn resume(dir: &Path, options: SledOptions, seal: &Arc<dyn HeadSeal>) -> Result<Engine, StoreError> {
     files::require(dir)?;
     reserve::use_if_needed(dir)?;
-    files::forget_unwritten(dir)?;
+    forget_unwritten(dir)?;
+    // Before sled, which takes each for a snapshot and a torn one for damage; not where another process writes one.
+    if files::unlocked(&File::open(dir.join(files::DATA))?) {
+        files::remove(&files::unfinished_snapshots(dir)?);
+    }
     let db = open_sled(dir, options.cache_capacity)?;
     let engine = Engine::resume(db, dir, Arc::clone(seal))?;
     reserve::fill(dir);
@@ -324,6 +329,10 @@ impl Store for SledStore {
                 Err(error)
             }
         }
+    }
+
+    fn refresh_head(&self) -> Result<(), StoreError> {
+        self.running()?.engine.refresh_copies()
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {

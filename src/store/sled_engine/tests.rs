@@ -503,3 +503,19 @@ fn a_reopening_that_finds_less_than_was_acknowledged_is_damage() {
     assert!(matches!(store.submit(put(Table::Vault, b"b", b"")).wait(), Err(StoreError::ReadOnly { .. })));
     assert!(store.get(Table::Vault, b"a").is_err(), "an older state is not served as the present one");
 }
+
+#[test]
+fn what_a_killed_sled_left_of_its_snapshots_is_removed_by_whoever_owns_the_store() {
+    let (_dir, path) = place();
+    let store = create(&path);
+    store.submit(put(Table::Vault, b"a", b"one")).wait().unwrap();
+    let left = path.join("snap.00000000000000AB.generating");
+    fs::copy(path.join("conf"), &left).unwrap();
+    try_open(&path).unwrap_err();
+    assert!(left.exists(), "whoever does not own the store removes nothing");
+    drop(store);
+    let store = try_open(&path).unwrap();
+    assert!(!left.exists());
+    assert_eq!(store.get(Table::Vault, b"a").unwrap().unwrap(), b"one");
+    assert!(intact(&store));
+}

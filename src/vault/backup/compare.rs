@@ -2,8 +2,8 @@
 //!
 //! Invariant: it looks at the vault as it was opened from its store, not at what was handed to it.
 
-use crate::auth::KeyKind;
 use crate::vault::Vault;
+use crate::vault::backup::format::KeysLine;
 use crate::vault::backup::restore::to_record;
 use crate::vault::backup::{BackupError, BackupReader, Contents};
 
@@ -17,13 +17,10 @@ impl Vault {
         if let Some(problem) = self.problems().first() {
             return differs(problem.clone());
         }
-        let keys = backup.keys();
-        for (kind, ring) in [(KeyKind::Api, &keys.api), (KeyKind::Anon, &keys.anon)] {
-            if self.authenticator.keys(kind) != *ring {
-                return differs("the digests of the API keys".to_owned());
-            }
+        if KeysLine::of(&self.authenticator) != backup.keys().sorted() {
+            return differs("the digests of the API keys or of the tokens".to_owned());
         }
-        if backup.take_signing_secrets().as_ref() != Some(self.keyring.signing_secrets()) {
+        if backup.take_signing_secrets() != Some(self.keyring.signing_secrets()) {
             return differs("the signing secrets".to_owned());
         }
         let mut contents = Contents::default();

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::auth::KeyRing;
+use crate::auth::{Authenticator, KeyKind, KeyRing, StoredJwt, StoredToken};
 use crate::clock::Timestamp;
 use crate::crypto::JwtSecrets;
 use crate::model::{SecretId, SecretValue};
@@ -77,11 +77,38 @@ pub(super) struct Signing<'a> {
     pub(super) jwt: &'a JwtSecrets,
 }
 
-/// The digests of the vault's API keys; the keys themselves are kept nowhere.
+/// The digests of the vault's API keys and access tokens; the keys themselves are kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeysLine {
     pub(super) api: KeyRing,
     pub(super) anon: KeyRing,
+    /// Access tokens, which backups of older programs do not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tokens: Vec<StoredToken>,
+    /// JWTs that were minted or revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) jwts: Vec<StoredJwt>,
+}
+
+impl KeysLine {
+    /// The same, in the order of [`KeysLine::of`].
+    pub(super) fn sorted(&self) -> Self {
+        let mut line = self.clone();
+        line.tokens.sort_by_key(|token| token.id);
+        line.jwts.sort_by(|one, other| one.id.cmp(&other.id));
+        line
+    }
+
+    /// The keys and the tokens that hold now.
+    pub(super) fn of(authenticator: &Authenticator) -> Self {
+        let book = authenticator.tokens();
+        let mut tokens: Vec<StoredToken> = book.tokens().cloned().collect();
+        tokens.sort_by_key(|token| token.id);
+        let mut jwts: Vec<StoredJwt> = book.jwts().cloned().collect();
+        jwts.sort_by(|one, other| one.id.cmp(&other.id));
+        drop(book);
+        Self { api: authenticator.keys(KeyKind::Api), anon: authenticator.keys(KeyKind::Anon), tokens, jwts }
+    }
 }
 
 /// A secret with all its values.

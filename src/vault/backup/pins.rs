@@ -29,6 +29,9 @@ struct State {
     /// Each write since the last pin holds a clone; when all are gone the receiver learns it.
     writing: mpsc::Sender<Infallible>,
     written: mpsc::Receiver<Infallible>,
+    /// The same of the backups.
+    reading: mpsc::Sender<Infallible>,
+    read: mpsc::Receiver<Infallible>,
 }
 
 /// A write under way: it knows each backup that began before it, and a backup that begins now waits for it.
@@ -43,6 +46,7 @@ pub(in crate::vault) struct Write {
 pub(super) struct Kept {
     directory: PathBuf,
     inner: Mutex<Inner>,
+    _reading: mpsc::Sender<Infallible>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +62,8 @@ struct Inner {
 impl Pins {
     pub(in crate::vault) fn new() -> Self {
         let (writing, written) = mpsc::channel(1);
-        Self(Mutex::new(State { backups: Vec::new(), writing, written }))
+        let (reading, read) = mpsc::channel(1);
+        Self(Mutex::new(State { backups: Vec::new(), writing, written, reading, read }))
     }
 
     /// Notes that a write begins. It must be held until the index shows the write.
@@ -70,18 +75,30 @@ impl Pins {
     /// From when this returns on, no value that the index shows is dropped without being kept. It waits for the writes
     /// that began before, and holds none up.
     pub(super) async fn pin(&self, directory: &Path) -> Arc<Kept> {
-        let kept = Arc::new(Kept { directory: directory.to_owned(), inner: Mutex::default() });
-        let mut written = {
+        let (kept, mut written) = {
             let mut state = self.0.lock();
+            let reading = state.reading.clone();
+            let kept = Arc::new(Kept { directory: directory.to_owned(), inner: Mutex::default(), _reading: reading });
             state.backups.retain(|backup| backup.strong_count() > 0);
             state.backups.push(Arc::downgrade(&kept));
             let (writing, written) = mpsc::channel(1);
             state.writing = writing;
-            std::mem::replace(&mut state.written, written)
+            (kept, std::mem::replace(&mut state.written, written))
         };
         // Nothing is ever sent: this ends when the last clone of the sender is gone.
         let _none: Option<Infallible> = written.recv().await;
         kept
+    }
+
+    /// Waits until the backups that began before are over.
+    pub(in crate::vault) async fn drained(&self) {
+        let mut read = {
+            let mut state = self.0.lock();
+            let (reading, read) = mpsc::channel(1);
+            state.reading = reading;
+            std::mem::replace(&mut state.read, read)
+        };
+        let _none: Option<Infallible> = read.recv().await;
     }
 }
 

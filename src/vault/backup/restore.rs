@@ -56,6 +56,12 @@ pub fn restore_records(
     for (kind, ring) in [(KeyKind::Api, &backup.keys().api), (KeyKind::Anon, &backup.keys().anon)] {
         writer.put(&mut batch, Table::ApiKey, record::api_key_key(kind), ring)?;
     }
+    for token in &backup.keys().tokens {
+        writer.put(&mut batch, Table::ApiKey, record::token_key(token.id), token)?;
+    }
+    for jwt in &backup.keys().jwts {
+        writer.put(&mut batch, Table::ApiKey, record::jwt_key(&jwt.id), jwt)?;
+    }
     // The change counter goes on from where the old vault was: no namespace's revision moves back.
     let purge = VaultRecord { purge: backup.header().change };
     writer.put(&mut batch, Table::Vault, record::vault_key(), &purge)?;

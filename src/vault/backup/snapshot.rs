@@ -17,9 +17,10 @@ use serde::ser::{Error as _, SerializeSeq as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use crate::auth::{KeyKind, Principal};
+use crate::audit;
+use crate::auth::{Action, Caller, Target};
 use crate::clock::Timestamp;
-use crate::crypto::{EncryptedWriter, Recipient};
+use crate::crypto::{EncryptedWriter, JwtSecrets, Recipient};
 use crate::vault::backup::BackupError;
 use crate::vault::backup::format::{
     FORMAT, HEADER, Header, KEYS, KeysLine, SECRET, SIGNING, Signing, TRAILER, Trailer, Typed, hex,
@@ -36,6 +37,7 @@ pub struct Snapshot {
     kept: Arc<Kept>,
     entries: Vec<Arc<Entry>>,
     keys: KeysLine,
+    signing: JwtSecrets,
     created_at: Timestamp,
     change: u64,
 }
@@ -45,25 +47,28 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::ReadOnly`] where the vault is damaged: a backup that lacks secrets would pass for a whole one.
-    pub async fn snapshot(self: &Arc<Self>, by: &Principal, aside: &Path) -> Result<Snapshot, VaultError> {
+    pub async fn snapshot(self: &Arc<Self>, caller: &Caller, aside: &Path) -> Result<Snapshot, VaultError> {
+        let permit = self.permit(caller, Action::Admin, Target::Vault)?;
+        self.record_use(caller, &permit, audit::Action::Backup, None, None)?;
         if !self.damage.read().problems.is_empty() {
             return Err(VaultError::ReadOnly { verb: "back up".to_owned() });
         }
         // Between a rotation that was answered and one that was not there is no third state.
         let _rotation = self.rotation.lock().await;
+        let _token = self.tokens.lock().await;
         let kept = self.pins.pin(aside).await;
+        let signing = self.keyring.signing_secrets();
         let (mut entries, keys, change) = {
             let index = self.index.read();
             let entries: Vec<Arc<Entry>> = index.entries().cloned().collect();
-            let keys =
-                KeysLine { api: self.authenticator.keys(KeyKind::Api), anon: self.authenticator.keys(KeyKind::Anon) };
+            let keys = KeysLine::of(&self.authenticator);
             (entries, keys, self.changes.load(Ordering::Relaxed))
         };
         kept.want(entries.iter().map(|entry| (entry.record.id, entry.revision())).collect::<HashMap<_, _>>());
         let name = |entry: &Arc<Entry>| (entry.record.namespace.clone(), entry.record.key.clone());
         entries.sort_by_cached_key(name);
-        tracing::info!(principal = %by, secrets = entries.len(), "a backup begins");
-        Ok(Snapshot { vault: Arc::clone(self), kept, entries, keys, created_at: self.clock.now(), change })
+        tracing::info!(principal = %caller.principal, request_id = %caller.request_id, secrets = entries.len(), "a backup begins");
+        Ok(Snapshot { vault: Arc::clone(self), kept, entries, keys, signing, created_at: self.clock.now(), change })
     }
 }
 
@@ -71,6 +76,14 @@ impl Snapshot {
     /// The instant that it shows.
     pub fn created_at(&self) -> Timestamp {
         self.created_at
+    }
+
+    /// About how long it will be, in bytes; what has to be escaped makes it longer.
+    pub fn expected_length(&self) -> u64 {
+        /// A line's, and a revision's, beside what is in it.
+        const FRAME: u64 = 110;
+        let of = |revision: &RevisionRecord| u64::from(revision.size) + FRAME;
+        self.entries.iter().map(|entry| 3 * FRAME + entry.record.revisions.iter().map(of).sum::<u64>()).sum()
     }
 
     /// Writes the snapshot as an age file to `recipients`; `keyring` are the recipients of the vault itself. It blocks.
@@ -82,9 +95,12 @@ impl Snapshot {
         let output = EncryptedWriter::new(recipients, output).map_err(|source| BackupError::Crypto { source })?;
         let mut lines = Lines { output, digest: Sha256::new(), count: 0 };
         lines.write(HEADER, &self.header(keyring))?;
-        lines.write(SIGNING, &Signing { jwt: self.vault.keyring.signing_secrets() })?;
+        lines.write(SIGNING, &Signing { jwt: &self.signing })?;
         lines.write(KEYS, &self.keys)?;
         for entry in &self.entries {
+            if self.vault.is_closing() {
+                return Err(VaultError::Sealed.into());
+            }
             let secret = Secret { snapshot: &self, entry, failure: RefCell::default() };
             let written = lines.write(SECRET, &secret);
             if let Some(failure) = secret.failure.into_inner() {

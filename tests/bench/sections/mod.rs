@@ -1,5 +1,6 @@
 //! What is measured, one file each.
 
+mod audit;
 mod client;
 mod encryption;
 mod get;
@@ -19,8 +20,9 @@ use crate::report::Section;
 pub type Measure = fn(&Arguments) -> Result<Section>;
 
 /// All sections, by name, in the order in which they are measured.
-pub const ALL: [(&str, Measure); 9] = [
+pub const ALL: [(&str, Measure); 10] = [
     ("get", get::measure),
+    ("audit", audit::measure),
     ("put", put::measure),
     ("mixed", mixed::measure),
     ("list", list::measure),

@@ -73,13 +73,22 @@ fn a_snapshot_that_cannot_be_taken_is_told() {
     until(&api, |backup| backup["kept"] == 1);
     let directory = api.vault.sandbox.path("other");
     assert!(files::tree(&directory).len() > 1);
-    fs::rename(&directory, api.vault.sandbox.path("gone")).unwrap();
+    let gone = api.vault.sandbox.path("gone");
+    fs::rename(&directory, &gone).unwrap();
     let backup = until(&api, |backup| backup["problem"].is_string());
     assert!(backup["problem"].as_str().unwrap().contains("cannot create a file in"), "{backup}");
     api.vault.sandbox.run(&["status"]).fails(1, "no snapshot of the vault could be taken", "hushd backup -o");
     // When the cause is gone it goes on by itself.
-    super::private_directory(&directory);
+    fs::rename(&gone, &directory).unwrap();
     until(&api, |backup| backup["problem"].is_null());
+    // Another directory in its place is none of those that the daemon confined itself to.
+    fs::rename(&directory, &gone).unwrap();
+    super::private_directory(&directory);
+    let backup = until(&api, |backup| backup["problem"].is_string());
+    assert!(backup["problem"].as_str().unwrap().contains("restart the daemon"), "{backup}");
+    let vault = api.stop();
+    let api = Api::serve(vault, Transport::Unix);
+    until(&api, |backup| backup["kept"] == 1 && backup["problem"].is_null());
     api.stop();
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::{Call, secret};
 use crate::harness::files;
+use crate::harness::http::Connection;
 use crate::harness::{Api, Transport, jwt, now};
 
 over_both!(
@@ -19,6 +20,7 @@ over_both!(
     x_api_key_decides,
     the_anon_key_is_403_on_everything_but_health,
     a_credential_that_is_sent_decides,
+    wrong_credentials_are_slowed_down_and_written_nowhere,
     nothing_sent_is_401_on_tcp_and_the_peer_on_unix,
     health_takes_no_credential,
     valid_but_not_allowed_is_403,
@@ -163,16 +165,66 @@ fn the_anon_key_is_403_on_everything_but_health(api: &Api) {
     assert_eq!(api.value("A"), "1");
 }
 
-/// "A credential that is sent decides; a bad one is 401, it never falls back to the peer."
+/// "A credential that is sent decides; a bad one is 401, it never falls back to the peer." (Where there were so many that
+/// whoever sends them has to wait, it is 429.)
 fn a_credential_that_is_sent_decides(api: &Api) {
-    for header in ["Bearer x", "Bearer", "Bearer ", "", "Basic cm9vdDo=", "x", "Bearer a b", "Token abc"] {
-        for call in everything(api) {
-            call.header("Authorization", header).send().is(401);
-        }
-    }
     api.bare("GET", "/api/secrets").header("x-api-key", "").send().is(401);
     api.bare("GET", "/api/secrets").bearer(&"x".repeat(7000)).send().is(401);
     api.bare("GET", "/api/secrets").bearer("a.b.c\u{e4}").send().is(401);
+    let mut bad = 3;
+    for header in ["Bearer x", "Bearer", "Bearer ", "", "Basic cm9vdDo=", "x", "Bearer a b", "Token abc"] {
+        for call in everything(api) {
+            let answer = call.header("Authorization", header).send();
+            bad += 1;
+            let waits = bad > 30 && answer.status == 429;
+            assert!(answer.status == 401 || waits, "{bad}: {answer:?}");
+        }
+    }
+}
+
+/// "failed authentications are counted per peer (uid or address) with backoff (429, `Retry-After`)"; "a wrong key costs no
+/// write".
+fn wrong_credentials_are_slowed_down_and_written_nowhere(api: &Api) {
+    api.create("A", "1");
+    let (before, began) = (commits(api), now());
+    let ask = |credential: &str| api.bare("GET", "/api/secrets/A").bearer(credential).send();
+    for number in 0..30 {
+        // Neither who sends nothing nor who had a token once is guessing.
+        let expired = jwt::hs256(&api.vault.jwt_secret, &jwt::claims(json!({"exp": now() - 60})));
+        ask(&expired).refuses(401, "AUTH_TOKEN_EXPIRED");
+        ask(if number % 2 == 0 { "ik_wrong" } else { "no.such.token" }).is(401);
+    }
+    let answer = ask("ik_wrong").refuses(429, "RATE_LIMITED");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    assert!(answer.message().starts_with("Too many wrong credentials"), "{answer:?}");
+    // Where the trail ends is stored once a second, whatever came; 31 wrong keys of their own would be 31 commits.
+    let (more, seconds) = (commits(api) - before, now() - began);
+    assert!(more <= seconds + 3, "{more} commits in {seconds} s: a wrong key was written down");
+    match api.transport {
+        // Everybody is the same there, so that a right one is never refused for what others sent.
+        Transport::Tcp => drop(ask(&api.vault.api_key).is(200)),
+        // Whoever guesses waits; without a credential the kernel says who asks, and nothing is guessed.
+        Transport::Unix => {
+            ask(&api.vault.api_key).refuses(429, "RATE_LIMITED");
+            api.bare("GET", "/api/secrets/A").send().is(200);
+            let request = api.bare("GET", "/api/secrets/A").bearer(&api.vault.api_key).request();
+            let mut tcp = Connection::open(&api.daemon().tcp()).unwrap();
+            assert_eq!(tcp.send(&request).unwrap().status, 200);
+        }
+    }
+    api.bare("GET", "/api/health").send().is(200);
+}
+
+/// How often the store has committed. (Whoever guesses waits, so over the Unix socket no credential is presented.)
+fn commits(api: &Api) -> i64 {
+    let call = match api.transport {
+        Transport::Tcp => api.call("GET", "/metrics"),
+        Transport::Unix => api.bare("GET", "/metrics"),
+    };
+    let answer = api.connect().send(&call.request()).unwrap();
+    let metrics = String::from_utf8(answer.body).unwrap();
+    let count = metrics.lines().find_map(|line| line.strip_prefix("hushd_commit_duration_seconds_count "));
+    count.unwrap_or_else(|| panic!("commits are not counted: {metrics}")).parse().unwrap()
 }
 
 /// "On the Unix socket only: the peer's user … (by default the daemon's own user is an administrator)."

@@ -44,13 +44,24 @@ fn status_tells_about_the_vault(api: &Api) {
     let expected = json!({
         "status": "ok", "version": env!("CARGO_PKG_VERSION"), "vaultId": body["vaultId"],
         "dataDirectory": api.vault.sandbox.data(), "listeners": listeners, "active": 1, "total": 3,
-        "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [], "backup": null,
+        "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [], "backup": null, "rekey": null,
+        "hardening": body["hardening"], "peers": body["peers"], "audit": "on",
+        "policy": {"policies": 0, "problem": null},
     });
     assert_eq!(body, expected);
+    // What holds depends on the machine; that the list and the notes are whole does not.
+    let hardening = body["hardening"].as_array().unwrap();
+    assert_eq!(hardening.len(), 7, "{body}");
+    for one in hardening {
+        assert!(one["name"].is_string() && one["holds"].is_boolean(), "{one}");
+        assert!(one["holds"] == true || one["note"].is_string(), "what does not hold says why: {one}");
+    }
+    let peers = &body["peers"];
+    assert_eq!(peers["notes"].as_array().unwrap().is_empty(), peers["users"] == true && peers["units"] == true);
     assert!(body["vaultId"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());
 }
 
-/// "`POST /api/tokens`": `{"admin":true,"ttlSeconds":N}` → 201 `{"token","expiresAt"}`
+/// "`POST /api/tokens`": `{"admin":true,"ttlSeconds":N}` → 201 `{"token","id","expiresAt"}`
 fn an_administrators_token_is_minted(api: &Api) {
     for (body, seconds) in [
         (json!({"admin": true, "ttlSeconds": 3600}), 3600),
@@ -61,7 +72,8 @@ fn an_administrators_token_is_minted(api: &Api) {
         let token = answer["token"].as_str().unwrap();
         let expires = answer["expiresAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second();
         assert!((expires - now() - seconds).abs() < 5, "{answer}");
-        assert_eq!(answer.as_object().unwrap().len(), 2);
+        assert!(answer["id"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());
+        assert_eq!(answer.as_object().unwrap().len(), 3);
         let claims = jwt::read(token);
         assert_eq!((&claims["role"], &claims["exp"]), (&json!("project_admin"), &json!(expires)));
         // Whom it is for; the caller when that was not said.

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::leaks;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// After this long a program hangs.
@@ -67,6 +68,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
     };
     writer.join().unwrap();
     let output = output.unwrap();
+    leaks::search(&described, &String::from_utf8_lossy(&output.stderr));
     Output {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),

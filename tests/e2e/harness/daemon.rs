@@ -4,6 +4,7 @@
 //! instead is noticed at once; its log is shown when the test fails.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +15,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::cli::{self, PATIENCE};
-use super::http::Address;
+use super::http::{Address, Connection, Request};
+use super::leaks;
 use super::sandbox::{Sandbox, Vault};
 
 /// How often the harness looks whether a daemon that is not ready is still alive.
@@ -33,6 +35,8 @@ pub struct Failure {
 pub struct Daemon {
     child: Option<Child>,
     log: PathBuf,
+    /// What it writes to standard output, where a new vault's first key is shown.
+    output: PathBuf,
     /// Its Unix socket.
     pub socket: PathBuf,
     /// Its port on 127.0.0.1; 0 when it has none.
@@ -62,10 +66,12 @@ impl Daemon {
         let notify = sandbox.path(&format!("notify-{number}"));
         let socket = UnixDatagram::bind(&notify).unwrap();
         socket.set_read_timeout(Some(GLANCE)).unwrap();
-        let output = File::create(&log).unwrap();
+        // A daemon of another user tells it too.
+        fs::set_permissions(&notify, fs::Permissions::from_mode(0o666)).unwrap();
+        let output = sandbox.path(&format!("daemon-{number}.out"));
         command.env("NOTIFY_SOCKET", &notify).stdin(Stdio::null());
-        command.stdout(output.try_clone().unwrap()).stderr(output);
-        let mut daemon = Self { child: Some(command.spawn().unwrap()), log, socket: PathBuf::new(), port: 0 };
+        command.stdout(File::create(&output).unwrap()).stderr(File::create(&log).unwrap());
+        let mut daemon = Self { child: Some(command.spawn().unwrap()), log, output, socket: PathBuf::new(), port: 0 };
 
         let mut said = String::new();
         let mut buffer = [0; 4096];
@@ -109,7 +115,8 @@ impl Daemon {
 
     /// All it has written to standard output and standard error.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+        let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        read(&self.output) + &read(&self.log)
     }
 
     /// Its process.
@@ -135,11 +142,61 @@ impl Daemon {
 
     /// Stops it as it should stop: with exit code 0 and without ever having panicked.
     pub fn stop_cleanly(self) {
-        let log = self.log.clone();
-        let status = self.stop();
-        let log = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+        self.search_metrics();
+        let mut daemon = self;
+        daemon.signal(Signal::TERM);
+        let status = daemon.wait();
+        let log = daemon.log();
         assert!(status.success(), "{status}: {log}");
         assert!(!log.contains("panicked"), "{log}");
+    }
+
+    /// The newest events as they are told; `None` where nobody is told.
+    fn events(&self) -> Option<String> {
+        /// Events that are looked at.
+        const NEWEST: u64 = 1000;
+
+        let open = |after: Option<String>| {
+            let headers = after.map(|id| ("Last-Event-ID".to_owned(), id)).into_iter().collect();
+            let target = "/api/events".to_owned();
+            let request = Request { method: "GET".to_owned(), target, headers, ..Request::default() };
+            let mut connection = Connection::open(&self.unix()).ok()?;
+            let (status, _) = connection.begin(&request).ok()?;
+            (status == 200).then_some(connection)
+        };
+        let first = String::from_utf8(open(None)?.chunk().ok()??).unwrap();
+        let last = first.lines().find_map(|line| line.strip_prefix("id: "))?;
+        let (epoch, number) = last.split_once('-')?;
+        let from = number.parse::<u64>().unwrap().saturating_sub(NEWEST);
+        let mut stream = open(Some(format!("{epoch}-{from}")))?;
+        let mut text = String::new();
+        while !text.contains(&format!("id: {last}\n")) && !text.contains("event: reset") {
+            text += &String::from_utf8(stream.chunk().ok()??).unwrap();
+        }
+        Some(text)
+    }
+
+    /// "A search of all logs, metrics, events and audit exports … finds none of the suite's values or tokens": the metrics
+    /// and the events of a daemon that still answers. Its own user needs no credential.
+    fn search_metrics(&self) {
+        if self.socket.as_os_str().is_empty() {
+            return;
+        }
+        let ask = |target: &str, headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let request =
+                Request { method: "GET".to_owned(), target: target.to_owned(), headers, ..Request::default() };
+            // A daemon that has no descriptor left answers nobody.
+            Connection::open(&self.unix()).and_then(|mut connection| connection.send(&request)).ok()
+        };
+        if let Some(events) = self.events() {
+            leaks::search("/api/events", &events);
+        }
+        for target in ["/metrics", "/api/audit?limit=1000"] {
+            if let Some(answer) = ask(target, &[]) {
+                leaks::search(target, &String::from_utf8_lossy(&answer.body));
+            }
+        }
     }
 
     /// Ends it by SIGKILL.
@@ -155,8 +212,11 @@ impl Drop for Daemon {
             child.kill().ok();
             child.wait().ok();
         }
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         if thread::panicking() {
-            eprintln!("--- the daemon's log\n{}---", fs::read_to_string(&self.log).unwrap_or_default());
+            eprintln!("--- the daemon's log\n{log}---");
+        } else {
+            leaks::search("the daemon's log", &log);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::cli::PATIENCE;
+use super::leaks;
 
 /// Where a daemon listens.
 #[derive(Clone, Debug)]
@@ -69,6 +70,16 @@ impl Write for Stream {
     }
 }
 
+/// Notes the values and credentials of a request.
+fn note(request: &Request) {
+    leaks::body(request.body.as_deref().unwrap_or_default());
+    for (name, value) in &request.headers {
+        if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("x-api-key") {
+            leaks::credential(value.strip_prefix("Bearer ").unwrap_or(value));
+        }
+    }
+}
+
 /// A connection, kept alive from request to request.
 pub struct Connection {
     stream: BufReader<Stream>,
@@ -101,6 +112,33 @@ impl Connection {
     /// A daemon may answer and close before it has read a long body, so a failure to write is only one when no answer
     /// can be read either.
     pub fn send(&mut self, request: &Request) -> io::Result<Response> {
+        let sent = self.ask(request)?;
+        let response = self.read(&request.method).map_err(|error| sent.err().unwrap_or(error))?;
+        leaks::body(&response.body);
+        Ok(response)
+    }
+
+    /// Sends the request, and reads the head of its answer: the status and the headers. What follows is read by
+    /// [`Connection::chunk`].
+    pub fn begin(&mut self, request: &Request) -> io::Result<(u16, Vec<(String, String)>)> {
+        self.ask(request)??;
+        let status = self.line()?;
+        let status = status.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        Ok((status.ok_or_else(|| io::Error::other("not an HTTP answer"))?, self.headers()?))
+    }
+
+    /// The next piece of an answer that is sent in chunks; `None` at its end.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let length = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+        let mut piece = Vec::new();
+        self.take(length, &mut piece)?;
+        self.line()?;
+        Ok((length > 0).then_some(piece))
+    }
+
+    /// Sends the request, and says how writing it went.
+    fn ask(&mut self, request: &Request) -> io::Result<io::Result<()>> {
+        note(request);
         let named = |name: &str| request.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
         let mut bytes = Vec::new();
         write!(bytes, "{} {} HTTP/1.1\r\n", request.method, request.target)?;
@@ -116,8 +154,7 @@ impl Connection {
         }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body.unwrap_or_default());
-        let sent = self.write(&bytes);
-        self.read(&request.method).map_err(|error| sent.err().unwrap_or(error))
+        Ok(self.write(&bytes))
     }
 
     /// Sends bytes as they are.

@@ -6,6 +6,9 @@ pub mod daemon;
 pub mod files;
 pub mod http;
 pub mod jwt;
+pub mod leaks;
+pub mod programs;
+pub mod released;
 pub mod sandbox;
 
 pub use api::{Answer, Api, Transport};

@@ -11,7 +11,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::cli::{self, Output};
-use super::jwt;
+use super::{jwt, leaks};
 
 /// Directories of a user who has never run hushd.
 pub struct Sandbox {
@@ -83,6 +83,7 @@ impl Sandbox {
 
     /// Runs the program to its end, with `input` on its standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        leaks::value(input.trim_end());
         cli::run(&mut self.hushd(arguments), input.as_bytes())
     }
 
@@ -121,7 +122,10 @@ impl Vault {
 
     /// Directories and keys for a vault that is not there yet.
     pub fn unborn(sandbox: Sandbox) -> Self {
-        Self { sandbox, jwt_secret: random_hex(), api_key: format!("ik_{}", random_hex()) }
+        let vault = Self { sandbox, jwt_secret: random_hex(), api_key: format!("ik_{}", random_hex()) };
+        leaks::credential(&vault.jwt_secret);
+        leaks::credential(&vault.api_key);
+        vault
     }
 
     /// Runs `hushd init` with more arguments.
