@@ -100,6 +100,24 @@ fn latches(fault: &str) {
     api.stop();
 }
 
+/// A disk that does not answer is no failed disk: the write waits, the log says for what, and it is acknowledged in the end.
+#[test]
+fn a_sync_that_takes_long_is_told_and_waited_for() {
+    if !needs::met(&["strace"]) {
+        return;
+    }
+    let api = Api::start(Transport::Unix);
+    let slow = Fault::inject(api.daemon().pid(), "fdatasync:delay_enter=9000000:when=1");
+    api.create("SLOW", "1");
+    drop(slow);
+    let log = api.daemon().log();
+    let told = "a commit takes long: the disk is slow, or hangs step=\"bringing it to the disk\"";
+    assert!(log.contains(told), "{log}");
+    assert_eq!(api.value("SLOW"), "1");
+    api.get("/api/ready").is(200);
+    api.stop();
+}
+
 /// "an fsync that failed is never taken as having worked": after it the kernel takes pages for written that are not, so
 /// that a daemon which reads them again from memory would build on what a power cut takes away.
 #[test]

@@ -25,6 +25,8 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const STRAGGLER: Duration = Duration::from_micros(50);
 /// How often a flush that takes long is looked after.
 const ROUND: Duration = Duration::from_secs(1);
+/// How long a step of a commit may take before the log says so.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// The committer's thread, and the watchman beside it.
 #[derive(Debug)]
@@ -150,7 +152,17 @@ fn reply(answer: oneshot::Sender<Result<(), StoreError>>, result: Result<(), Sto
 }
 
 fn watch_over(engine: &Engine, end: &Receiver<()>) {
+    let mut told = Duration::ZERO;
     while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(ROUND) {
         engine.nudge();
+        match engine.lingers(SLOW) {
+            // At five seconds, at ten, at twenty: who waits for an answer wants to know what for.
+            Some((step, taken)) if taken >= 2 * told => {
+                tracing::warn!(step, seconds = taken.as_secs(), "a commit takes long: the disk is slow, or hangs");
+                told = taken;
+            }
+            Some(_) => {}
+            None => told = Duration::ZERO,
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use sled::IVec;
 
+use crate::clock::Stopwatch;
 use crate::store::sled_engine::files::{self, DATA};
 use crate::store::sled_engine::group::{Group, disk_key};
 use crate::store::sled_engine::head_copy::HeadCopy;
@@ -45,6 +46,8 @@ pub(super) struct Engine {
     latched: OnceLock<Latch>,
     /// Whether sled was left as it is, so that only the end of the process frees its files.
     abandoned: AtomicBool,
+    /// What the commit under way is at, and since when.
+    step: Mutex<Option<(&'static str, Stopwatch)>>,
     /// The head of the last commit that was answered as durable.
     acknowledged: Mutex<Head>,
     #[cfg(test)]
@@ -135,6 +138,7 @@ impl Engine {
             scans: Scans::default(),
             latched: OnceLock::new(),
             abandoned: AtomicBool::new(false),
+            step: Mutex::default(),
             #[cfg(test)]
             fault: Mutex::default(),
         }
@@ -193,6 +197,7 @@ impl Engine {
     pub(super) fn commit(&self, group: &Group) -> Result<(), StoreError> {
         self.require_room(group.bytes())?;
         let result = self.write(group);
+        *self.step.lock() = None;
         if let Err(error) = &result {
             let _first = self.latched.set(error.latch());
             tracing::error!(%error, "a write failed: the store is read-only until it has been reopened");
@@ -223,9 +228,11 @@ impl Engine {
         }
         batch.insert(disk_key(Table::Head, &[]), sealed.as_slice());
         let generation = next.generation;
+        self.begin("applying it");
         self.apply(batch, group, next.clone())?;
         self.settle(&settling)?;
         self.flush()?;
+        self.begin("writing the copy of its head");
         self.copy.write(generation, &sealed)?;
         *self.acknowledged.lock() = next;
         Ok(())
@@ -271,7 +278,9 @@ impl Engine {
 
     fn flush(&self) -> Result<(), StoreError> {
         let db = self.db()?;
+        self.begin("flushing it");
         contained("flushing", || db.flush())?.map_err(from_sled)?;
+        self.begin("bringing it to the disk");
         #[cfg(test)]
         if let Some(Fault::SyncFails(errno)) = self.strikes(|fault| matches!(fault, Fault::SyncFails(_))) {
             return Err(io::Error::from(errno).into());
@@ -279,6 +288,16 @@ impl Engine {
         #[cfg(not(hushd_no_fdatasync))]
         rustix::fs::fdatasync(&self.data).map_err(io::Error::from)?;
         Ok(())
+    }
+
+    fn begin(&self, step: &'static str) {
+        *self.step.lock() = Some((step, Stopwatch::start()));
+    }
+
+    /// What the commit under way is at, where that takes longer than `limit`, and how long it has taken.
+    pub(super) fn lingers(&self, limit: Duration) -> Option<(&'static str, Duration)> {
+        let (step, since) = (*self.step.lock())?;
+        Some((step, since.elapsed())).filter(|(_, taken)| *taken > limit)
     }
 
     /// Wakes a flush that sled left waiting: an error of writing that it notes last is told to nobody.

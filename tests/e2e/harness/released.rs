@@ -21,6 +21,11 @@ pub fn archive(format: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/vault-{format}/vault.tar.gz"))
 }
 
+/// The backup that was made of the vault of a format.
+pub fn backup(format: u32) -> PathBuf {
+    archive(format).with_file_name("backup.age")
+}
+
 /// Unpacks the vault of a format.
 pub fn unpack(format: u32) -> Vault {
     let sandbox = Sandbox::new();
