@@ -4,8 +4,8 @@
 //! Invariants: what a test sends or is given is noted without the test doing anything; what is found is told by its first
 //! characters and its length only. Values too short or too plain to be told from ordinary words are not searched for.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{LazyLock, Mutex};
 
 use serde_json::Value;
 
@@ -14,8 +14,12 @@ const SHORTEST: usize = 8;
 /// Longest value that is: the rest of a long one says nothing more.
 const LONGEST: usize = 4096;
 
-/// What passed through the harness so far, in any test of this process.
-static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// How a secret begins.
+type Beginning = [u8; SHORTEST];
+
+/// What passed through the harness so far, in any test of this process, by its beginning: one pass over a text finds
+/// all of it. (Tests that kill again and again note hundreds of thousands, and everybody waits while one searches.)
+static SEEN: LazyLock<Mutex<HashMap<Beginning, BTreeSet<String>>>> = LazyLock::new(Mutex::default);
 
 /// Notes a credential.
 pub fn credential(text: &str) {
@@ -38,8 +42,8 @@ fn note(text: &str) {
     for part in plain {
         let part: String = part.chars().take(LONGEST).collect();
         let kinds: BTreeSet<char> = part.chars().collect();
-        if part.len() >= SHORTEST && kinds.len() >= 4 {
-            SEEN.lock().unwrap().insert(part);
+        if let Some(beginning) = part.as_bytes().first_chunk().filter(|_| kinds.len() >= 4) {
+            SEEN.lock().unwrap().entry(*beginning).or_default().insert(part);
         }
     }
 }
@@ -73,10 +77,11 @@ fn fields(json: &Value) {
 /// Fails where something noted is in this text.
 #[track_caller]
 pub fn search(what: &str, text: &str) {
+    let bytes = text.as_bytes();
     let seen = SEEN.lock().unwrap();
-    let found: Vec<String> = seen
-        .iter()
-        .filter(|secret| text.contains(secret.as_str()))
+    let found: BTreeSet<String> = (0..bytes.len())
+        .filter_map(|at| Some((seen.get(bytes[at..].first_chunk::<SHORTEST>()?)?, &bytes[at..])))
+        .flat_map(|(secrets, rest)| secrets.iter().filter(move |secret| rest.starts_with(secret.as_bytes())))
         .map(|secret| format!("{}… ({} bytes)", secret.chars().take(3).collect::<String>(), secret.len()))
         .collect();
     drop(seen);
