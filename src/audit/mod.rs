@@ -47,5 +47,5 @@ pub use outside::{JOURNAL, Outlet};
 pub use reader::{Filter, Page};
 pub use refusals::Refusals;
 pub use resume::Mark;
-pub use trail::{Counters, Opened, Trail, TrailOptions};
+pub use trail::{Counters, Opened, Trail, TrailOptions, Unsynced};
 pub use verify::{Anchor, Fault, InvalidAnchor, Report, verify};

@@ -12,6 +12,11 @@ use crate::crypto::Keyring;
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+/// Where the trail ends on the disk, after it was brought there.
+fn position(trail: &Trail) -> Mark {
+    trail.sync(trail.unsynced().unwrap().unwrap()).unwrap()
+}
+
 struct Place {
     directory: TempDir,
     keyring: Keyring,
@@ -202,7 +207,7 @@ fn an_end_that_a_kill_or_a_power_cut_tore_is_no_tampering_and_the_rest_goes_on()
     let trail = place.trail();
     trail.open(None).unwrap();
     (0..50).for_each(|number| trail.record(&[reveal(number)]).unwrap());
-    let mark = Mark { first_segment: 1, ..trail.sync().unwrap().unwrap() };
+    let mark = Mark { first_segment: 1, ..position(&trail) };
     (50..100).for_each(|number| trail.record(&[reveal(number)]).unwrap());
     drop(trail);
     let path = place.segments().pop().unwrap();
@@ -224,7 +229,7 @@ fn an_end_that_a_kill_or_a_power_cut_tore_is_no_tampering_and_the_rest_goes_on()
         let opened = trail.open(Some(&mark)).unwrap();
         assert_eq!(opened.broken, Vec::<String>::new());
         trail.record(&[reveal(7)]).unwrap();
-        let after = Mark { first_segment: 1, ..trail.sync().unwrap().unwrap() };
+        let after = Mark { first_segment: 1, ..position(&trail) };
         assert_eq!(place.verify(Some(&after), &[]).faults, []);
         std::fs::remove_file(place.segments().pop().unwrap()).unwrap();
     }
@@ -243,7 +248,7 @@ fn the_oldest_segments_are_dropped_by_size_and_age_and_the_rest_still_verifies()
     trail.open(Some(&mark)).unwrap();
     let first = trail.first_to_keep().unwrap();
     assert!(first > 1);
-    let position = trail.sync().unwrap().unwrap();
+    let position = position(&trail);
     trail.drop_before(first).unwrap();
     let kept = Mark { first_segment: first, ..position };
     let report = place.verify(Some(&kept), &[]);

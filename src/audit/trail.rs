@@ -5,6 +5,7 @@
 //! opens itself again when it can. It knows no policy, and nothing of what is recorded but its encoding.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -79,6 +80,14 @@ struct Queue {
 enum State {
     Open(Box<Writer>),
     Down(Arc<str>),
+}
+
+/// What was written, up to a position.
+#[derive(Debug)]
+#[must_use = "it is on the disk only after it was synced"]
+pub struct Unsynced {
+    file: Arc<File>,
+    mark: Mark,
 }
 
 /// What was found when a trail was opened.
@@ -197,25 +206,34 @@ impl Trail {
         let _first = answer.set(written);
     }
 
-    /// Brings what was written to the disk. Gives the position, or nothing where nothing was written since the last time.
+    /// What was written up to here, to be brought to the disk; nothing where nothing was since the last time.
+    ///
+    /// # Errors
+    /// [`AuditError::Down`].
+    pub fn unsynced(&self) -> Result<Option<Unsynced>, AuditError> {
+        match &mut *self.state.lock() {
+            State::Open(writer) if writer.unsynced => {
+                writer.unsynced = false;
+                let (file, mark) = writer.position();
+                Ok(Some(Unsynced { file, mark }))
+            }
+            State::Open(_) => Ok(None),
+            State::Down(reason) => Err(AuditError::Down { reason: Arc::clone(reason) }),
+        }
+    }
+
+    /// Brings what was written to the disk. Gives the position that is there then.
     ///
     /// # Errors
     /// [`AuditError`] when the disk does not take it; then the trail is down until it has been opened again.
-    pub fn sync(&self) -> Result<Option<Mark>, AuditError> {
-        let (file, mark) = match &mut *self.state.lock() {
-            State::Open(writer) if writer.unsynced => {
-                writer.unsynced = false;
-                writer.position()
-            }
-            State::Open(_) => return Ok(None),
-            State::Down(reason) => return Err(AuditError::Down { reason: Arc::clone(reason) }),
-        };
+    pub fn sync(&self, unsynced: Unsynced) -> Result<Mark, AuditError> {
+        let Unsynced { file, mark } = unsynced;
         #[cfg(not(hushd_no_fdatasync))]
         if let Err(error) = file.sync_data() {
             *self.state.lock() = State::Down(format!("the disk failed: {error}").into());
             return Err(AuditError::io("bring the audit trail to the disk")(error));
         }
-        Ok(Some(mark))
+        Ok(mark)
     }
 
     /// Looks whether the trail can be written. A trail whose files are gone is down from here on.

@@ -1,9 +1,13 @@
 //! The verbs over the memory engine, with a clock that moves when it is told to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use super::{Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError};
+use super::{AuditRules, Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError};
+use crate::audit::{self, TrailOptions};
 use crate::auth::{ApiKey, Caller, Credential, KeyKind, Principal};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::crypto::Keyring;
@@ -36,7 +40,7 @@ impl Fixture {
             anon_key: ApiKey::generate(KeyKind::Anon).unwrap(),
         };
         // The creation waits for the disk, as `hushd init` does, and so not on the runtime's thread.
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let creation = scope.spawn(|| Vault::create_records(&*store, &keyring, &*clock, &first));
             creation.join().unwrap().unwrap();
         });
@@ -341,7 +345,7 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
         api_key: ApiKey::generate(KeyKind::Api).unwrap(),
         anon_key: ApiKey::generate(KeyKind::Anon).unwrap(),
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| Vault::create_records(&*store, &keyring, &*clock, &first).unwrap());
     });
     let limits = Limits { revisions: 1, ..Limits::default() };
@@ -389,4 +393,55 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
     let report =
         tokio::task::spawn_blocking(move || vault.check(&crate::model::Progress::none())).await.unwrap().unwrap();
     assert_eq!(report.findings, []);
+}
+
+#[test]
+fn a_change_is_recorded_once_whenever_the_daemon_is_killed() {
+    const WRITERS: usize = 4;
+    const READERS: usize = 4;
+    const CHANGES: usize = 10;
+    let directory = tempfile::tempdir().unwrap();
+    let options = TrailOptions { segment_size: 1 << 20, max_size: 1 << 30, ..TrailOptions::default() };
+    let mut fixture = Fixture::new(Limits::default());
+    fixture.vault.open_trail(directory.path(), options, AuditRules::default()).unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime().block_on(fixture.create("READ", "a value")).unwrap();
+    let mut seen = fixture.vault.trail().unwrap().last().unwrap();
+    for round in 0..50 {
+        let (vault, written) = (&fixture.vault, AtomicUsize::new(0));
+        thread::scope(|scope| {
+            // The last time while changes still come in: what it left undone stays as a kill would leave it.
+            scope.spawn(|| {
+                while written.load(Ordering::Relaxed) < WRITERS * CHANGES / 2 {
+                    vault.tend_trail().unwrap();
+                }
+            });
+            // Whoever records reveals holds the trail up between what was written and where it ends.
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    while written.load(Ordering::Relaxed) < WRITERS * CHANGES / 2 {
+                        vault.get(&by(), &Namespace::default(), &key("READ"), None).unwrap();
+                    }
+                });
+            }
+            let write = async |writer| {
+                for number in 0..CHANGES {
+                    let create = Create { value: text("v"), is_reserved: false, expires_at: None };
+                    let name = key(&format!("KEY_{round}_{writer}_{number}"));
+                    vault.create(&by(), &Namespace::default(), &name, create).await.unwrap();
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            for writer in 0..WRITERS {
+                scope.spawn(move || runtime().block_on(write(writer)));
+            }
+        });
+        fixture.reopen();
+        fixture.vault.open_trail(directory.path(), options, AuditRules::default()).unwrap();
+        let page = fixture.vault.trail().unwrap().following(&audit::Filter::default(), seen, usize::MAX).unwrap();
+        seen = page.next.unwrap();
+        let changes: Vec<_> = page.entries.iter().filter_map(|numbered| numbered.entry.change).collect();
+        assert_eq!(changes.iter().collect::<HashSet<_>>().len(), WRITERS * CHANGES);
+        assert_eq!(changes.len(), WRITERS * CHANGES, "a change stands there twice");
+    }
 }

@@ -292,14 +292,15 @@ impl Vault {
 
     /// Brings the trail to the disk, then remembers where it ends.
     fn sync_trail(&self, audit: &Audit) -> Result<(), VaultError> {
-        // Taken before the position, so that each of them stands before it.
-        let written = std::mem::take(&mut audit.state.lock().written);
-        match audit.trail.sync() {
-            Ok(Some(position)) => self.note_position(audit, position, written),
-            Ok(None) => {
-                audit.state.lock().written.extend(written);
-                Ok(())
-            }
+        // Taken together, while no change is recorded: one that stands before the mark and stays in the outbox would be
+        // taken for one that is missing, and recorded once more.
+        let (written, unsynced) = {
+            let mut state = audit.state.lock();
+            let Some(unsynced) = audit.trail.unsynced().map_err(unrecorded)? else { return Ok(()) };
+            (std::mem::take(&mut state.written), unsynced)
+        };
+        match audit.trail.sync(unsynced) {
+            Ok(position) => self.note_position(audit, position, written),
             Err(error) => {
                 audit.state.lock().written.extend(written);
                 Err(unrecorded(error))

@@ -109,8 +109,18 @@ impl Disk {
         for name in ["config", "data"] {
             run("umount", &[path(&self.sandbox.join(name))]);
         }
+        let device = run("findmnt", &["-n", "-o", "SOURCE", path(&self.root)]);
         run("umount", &[path(&self.root)]);
         self.mounted = false;
+        // Whoever copied the mounts meanwhile (a container that starts) keeps the file system for a moment longer, and
+        // mounting it then shows the one without power.
+        let kept = Path::new("/sys/fs/ext4").join(Path::new(device.trim()).file_name().unwrap());
+        for _ in 0..100 {
+            if !kept.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
     }
 }
 
