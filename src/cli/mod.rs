@@ -8,18 +8,23 @@ mod api_key;
 mod audit;
 mod backup;
 mod bar;
+mod changes;
 mod check;
 mod compact;
 mod completions;
 mod config;
 mod consumers;
 mod delete;
+mod dotenv;
+mod env;
 mod error;
 mod exit;
+mod formats;
 mod generate;
 mod get;
 mod globals;
 mod identity;
+mod import;
 mod init;
 mod input;
 mod list;
@@ -97,6 +102,9 @@ enum Verb {
     List(list::ListArgs),
     Delete(delete::DeleteArgs),
     Undelete(undelete::UndeleteArgs),
+    Env(env::EnvArgs),
+    Export(env::ExportArgs),
+    Import(import::ImportArgs),
     Watch(watch::WatchArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
@@ -146,6 +154,9 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::List(args) => list::run(args, globals),
         Verb::Delete(args) => delete::run(args, globals),
         Verb::Undelete(args) => undelete::run(args, globals),
+        Verb::Env(args) => env::run(args, globals),
+        Verb::Export(args) => env::export(args, globals),
+        Verb::Import(args) => import::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
