@@ -59,7 +59,7 @@ impl Reader<'_> {
         let line = line_of(self.text, self.at);
         let delimiter = self.rest()[end..].chars().next();
         match delimiter {
-            Some('=' | ':') if name.contains(char::is_whitespace) => {
+            Some('=' | ':' | '\n') | None if name.contains(char::is_whitespace) => {
                 return Err(self.wrong("a name with a space in it"));
             }
             Some('=' | ':') => self.at += end + 1,

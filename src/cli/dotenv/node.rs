@@ -1,4 +1,4 @@
-//! node's dotenv, versions 15 to 17: one regular expression over the whole file.
+//! node's dotenv, from version 15 on: one regular expression over the whole file.
 
 use std::sync::LazyLock;
 

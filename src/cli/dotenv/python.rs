@@ -1,4 +1,4 @@
-//! python-dotenv, version 1: a parser of bindings, then `${NAME}` and `${NAME:-default}` in every value.
+//! python-dotenv, from version 1.2 on: a parser of bindings, then `${NAME}` and `${NAME:-default}` in every value.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,8 +7,8 @@ use regex::Regex;
 
 use super::{Read, line_of, no_value, nothing_said, unset};
 
-static SINGLE: LazyLock<Regex> = LazyLock::new(|| super::pattern(r"^'((?:\\'|[^'])*)'"));
-static DOUBLE: LazyLock<Regex> = LazyLock::new(|| super::pattern(r#"^"((?:\\"|[^"])*)""#));
+static SINGLE: LazyLock<Regex> = LazyLock::new(|| super::pattern(r"(?s)^'((?:\\.|[^'\\])*)'"));
+static DOUBLE: LazyLock<Regex> = LazyLock::new(|| super::pattern(r#"(?s)^"((?:\\.|[^"\\])*)""#));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| super::pattern(r"\$\{([^}:]*)(?::-([^}]*))?\}"));
 
 /// That a binding is not one; the rest of its line is skipped.
@@ -66,7 +66,9 @@ fn binding(rest: &mut &str) -> Result<Binding, Broken> {
     let mut value = None;
     if let Some(after) = rest.strip_prefix('=') {
         *rest = after.trim_start_matches(is_blank);
-        value = Some(self::value(rest)?);
+        // With white space before it, it is a comment.
+        let comment = rest.starts_with('#') && rest.len() < after.len();
+        value = Some(if comment { String::new() } else { self::value(rest)? });
     }
     // A comment, and the end of the line.
     let after = rest.trim_start_matches(is_blank);

@@ -31,27 +31,32 @@ fn candidates(value: &str) -> Vec<String> {
         // compose
         format!("\"{}\"", escaped.replace('$', r"\$")),
         format!("'{}'", value.replace('\'', r"\'")),
+        // python
+        format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
         // node, which knows no other escapes
         format!("\"{}\"", value.replace('\r', r"\r")),
         format!("\"{}\"", value.replace('\r', r"\r").replace('\n', r"\n")),
         // python, where a default that is always taken stands for what cannot be escaped
-        format!("\"{}\"", python(&escaped)),
+        format!("\"{}\"", escaped.replace("${", "${:-$}{")),
         value.to_owned(),
     ]);
     candidates
 }
 
-fn python(escaped: &str) -> String {
-    let text = escaped.replace("${", "${:-$}{");
-    match text.strip_suffix(r"\\") {
-        Some(text) => format!(r"{text}${{:-\\}}"),
-        None => text,
-    }
-}
-
 fn says(text: &str, value: &str, dialect: Dialect) -> bool {
+    if dialect == Dialect::Node && !is_closed(text) {
+        return false;
+    }
     let file = format!("K={text}{SENTINEL}");
     let Ok(read) = read(&file, dialect) else { return false };
     let found = |name: &str| read.values.get(name).map(String::as_str);
     found("K") == Some(value) && found("Q") == Some("q\"") && found("R") == Some("r") && read.values.len() == 4
+}
+
+/// Whether node finds the end of a value whatever follows it: a quote that is protected is none to it, or is one, whichever
+/// fits the rest of the file.
+fn is_closed(text: &str) -> bool {
+    let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '\'' | '"' | '`')) else { return true };
+    let inner = text[1..].strip_suffix(quote);
+    inner.is_some_and(|inner| !inner.contains(quote) && !inner.ends_with('\\'))
 }
