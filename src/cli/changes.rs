@@ -160,11 +160,8 @@ impl Change {
                     CreateSecretRequest { key: Some(key.to_string()), value, is_reserved: None, expires_at: gone };
                 let created = client.create_secret(&namespace, &request)?;
                 let value = Some(SecretValue::new(String::new()));
-                let request = UpdateSecretRequest {
-                    value,
-                    expires_at: Some(self.expires_at),
-                    ..UpdateSecretRequest::default()
-                };
+                let request =
+                    UpdateSecretRequest { value, expires_at: Some(self.expires_at), ..UpdateSecretRequest::default() };
                 client.update_secret(&namespace, key, &request, created.revision).map(drop)
             }
             (Action::Create, Some(value)) => {

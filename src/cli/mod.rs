@@ -10,12 +10,16 @@ mod backup;
 mod bar;
 mod changes;
 mod check;
+mod clipboard;
 mod compact;
 mod completions;
 mod config;
 mod consumers;
+mod copy;
 mod delete;
+mod diff;
 mod dotenv;
+mod edit;
 mod env;
 mod error;
 mod exit;
@@ -23,6 +27,7 @@ mod formats;
 mod generate;
 mod get;
 mod globals;
+mod history;
 mod identity;
 mod import;
 mod init;
@@ -34,6 +39,7 @@ mod parse;
 mod passphrase;
 mod policy;
 mod recipient;
+mod render;
 mod restore;
 mod restore_keys;
 mod rotate;
@@ -105,6 +111,14 @@ enum Verb {
     Env(env::EnvArgs),
     Export(env::ExportArgs),
     Import(import::ImportArgs),
+    History(history::HistoryArgs),
+    Rollback(history::RollbackArgs),
+    Copy(copy::CopyArgs),
+    Rename(copy::RenameArgs),
+    Diff(diff::DiffArgs),
+    Generate(generate::GenerateArgs),
+    Edit(edit::EditArgs),
+    Render(render::RenderArgs),
     Watch(watch::WatchArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
@@ -123,6 +137,8 @@ enum Verb {
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    ClearClipboard(clipboard::ClearArgs),
 }
 
 /// Runs the command that was typed.
@@ -157,6 +173,14 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Env(args) => env::run(args, globals),
         Verb::Export(args) => env::export(args, globals),
         Verb::Import(args) => import::run(args, globals),
+        Verb::History(args) => history::run(args, globals),
+        Verb::Rollback(args) => history::roll_back(args, globals),
+        Verb::Copy(args) => copy::run(args, globals),
+        Verb::Rename(args) => copy::rename(args, globals),
+        Verb::Diff(args) => diff::run(args, globals),
+        Verb::Generate(args) => generate::run(args, globals),
+        Verb::Edit(args) => edit::run(args, globals),
+        Verb::Render(args) => render::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
@@ -175,6 +199,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Policy(args) => policy::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
+        Verb::ClearClipboard(args) => clipboard::clear(args, globals),
     }
 }
 

@@ -187,19 +187,14 @@ fn expand(text: &str, known: &BTreeMap<String, String>, missing: &mut bool) -> R
 }
 
 /// What stands for `${…}`; nothing where it is not of any of the forms.
-fn braced(
-    inside: &str,
-    known: &BTreeMap<String, String>,
-    missing: &mut bool,
-) -> Result<Option<String>, &'static str> {
+fn braced(inside: &str, known: &BTreeMap<String, String>, missing: &mut bool) -> Result<Option<String>, &'static str> {
     let length = name_length(inside);
     let (name, operator) = inside.split_at(length);
     if name.is_empty() {
         return Ok(None);
     }
     let found = known.get(name);
-    let (operator, unless_empty) =
-        operator.strip_prefix(':').map_or((operator, false), |operator| (operator, true));
+    let (operator, unless_empty) = operator.strip_prefix(':').map_or((operator, false), |operator| (operator, true));
     let counts = found.filter(|value| !unless_empty || !value.is_empty());
     let word = operator.get(1..).unwrap_or_default();
     match operator.chars().next() {

@@ -1,8 +1,7 @@
 //! The `.env` files of three libraries, which look alike and are not: node's dotenv, python-dotenv and docker compose.
 //!
-//! Invariants: a file is read as its dialect's own library reads it, beside three things: a variable that is referred to
-//! is looked for in the file and never in the environment, a byte order mark is left out, and what a library skips in
-//! silence is told. Neither a note nor an error repeats what may be a value.
+//! Invariants: a file is read as its dialect's own library reads it, beside two things: a variable that is referred to is
+//! looked for in the file and never in the environment, and what a library skips in silence is told. Neither a note nor an error repeats what may be a value.
 
 mod compose;
 mod node;

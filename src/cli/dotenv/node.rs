@@ -7,8 +7,7 @@ use regex::Regex;
 use super::{Read, line_of, nothing_said};
 
 /// What `\s` is in JavaScript (ECMA-262, WhiteSpace and LineTerminator).
-const SPACE: &str =
-    r"[\t\n\x0B\x0C\r \u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}]";
+const SPACE: &str = r"[\t\n\x0B\x0C\r \u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}]";
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r##"(?m)^S*(?:exportS+)?([0-9A-Za-z_.\-]+)(?:S*?=S*?|:S+?)(S*'(?:\\'|[^'])*'|S*"(?:\\"|[^"])*"|S*`(?:\\`|[^`])*`|[^#\r\n]+)?S*(?:#.*)?$"##;

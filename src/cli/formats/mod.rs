@@ -92,7 +92,9 @@ impl Source {
 pub fn write(values: &Values, format: Format, dialect: Dialect) -> Result<Zeroizing<String>, CliError> {
     match format {
         Format::Dotenv => each(values, |key, value| {
-            dotenv::quote(value, dialect).map(|quoted| format!("{key}={quoted}\n")).ok_or("this dialect has no quotes for it")
+            dotenv::quote(value, dialect)
+                .map(|quoted| format!("{key}={quoted}\n"))
+                .ok_or("this dialect has no quotes for it")
         })
         .map_err(|error| error.hint("compose holds any value: --dialect compose; and so does --format json")),
         Format::Shell => each(values, lines::shell),
@@ -133,8 +135,8 @@ pub fn read(text: &str, source: Source, dialect: Dialect) -> Result<Found, CliEr
     let wrong = |what: String| CliError::new(ErrorKind::BadData, what);
     match source {
         Source::Dotenv => {
-            let read = dotenv::read(text, dialect)
-                .map_err(|error| wrong(format!("line {}: {}", error.line, error.what)))?;
+            let read =
+                dotenv::read(text, dialect).map_err(|error| wrong(format!("line {}: {}", error.line, error.what)))?;
             let values = read.values.into_iter().map(|(name, value)| (name, SecretValue::new(value)));
             Ok(Found { values: values.collect(), notes: read.notes })
         }

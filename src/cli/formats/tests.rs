@@ -15,9 +15,54 @@ impl Numbers {
     /// Values of what formats stumble over, with words in between.
     fn value(&mut self) -> String {
         const PARTS: [&str; 48] = [
-            "a", "Z", "0", " ", "  ", "\t", "\n", "\n\n", "\r", "\r\n", "'", "\"", "`", "\\", "\\\\", "\\n", "\\\"", "\\'", "$",
-            "$$", "${A}", "$A", "${", "}", "#", " #", "# ", "=", ":", ": ", "- ", "!", "%", "&", "*", "{", "[", "|", ">", "~",
-            "null", "true", "ü", "🦀", "\u{2028}", "\u{feff}", "\u{7f}", "export K=1",
+            "a",
+            "Z",
+            "0",
+            " ",
+            "  ",
+            "\t",
+            "\n",
+            "\n\n",
+            "\r",
+            "\r\n",
+            "'",
+            "\"",
+            "`",
+            "\\",
+            "\\\\",
+            "\\n",
+            "\\\"",
+            "\\'",
+            "$",
+            "$$",
+            "${A}",
+            "$A",
+            "${",
+            "}",
+            "#",
+            " #",
+            "# ",
+            "=",
+            ":",
+            ": ",
+            "- ",
+            "!",
+            "%",
+            "&",
+            "*",
+            "{",
+            "[",
+            "|",
+            ">",
+            "~",
+            "null",
+            "true",
+            "ü",
+            "🦀",
+            "\u{2028}",
+            "\u{feff}",
+            "\u{7f}",
+            "export K=1",
         ];
         (0..self.below(9)).map(|_| PARTS[self.below(PARTS.len())]).collect()
     }
@@ -181,10 +226,7 @@ fn data_is_taken_as_it_is_written() {
     let found = read(r#"{"A": "x\n", "B": 1.50, "C": true, "D": ""}"#, Source::Json);
     assert_eq!(found, pairs(&[("A", "x\n"), ("B", "1.50"), ("C", "true"), ("D", "")]));
     let found = read("A: x\nB: 1.50\nC: yes\nD: ''\nE: |\n  one\n  two\nF: \"\\u00fc\"\n", Source::Yaml);
-    assert_eq!(
-        found,
-        pairs(&[("A", "x"), ("B", "1.50"), ("C", "yes"), ("D", ""), ("E", "one\ntwo\n"), ("F", "ü")])
-    );
+    assert_eq!(found, pairs(&[("A", "x"), ("B", "1.50"), ("C", "yes"), ("D", ""), ("E", "one\ntwo\n"), ("F", "ü")]));
     assert_eq!(read("", Source::Yaml), pairs(&[]));
     let second = r#"{"request_id":"r","lease_id":"","data":{"data":{"A":"1"},"metadata":{"version":3}}}"#;
     let first = r#"{"request_id":"r","lease_id":"","data":{"A":"1"}}"#;

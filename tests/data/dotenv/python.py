@@ -13,8 +13,7 @@ os.environ.clear()
 
 def read(text):
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".env") as file:
-        # A byte order mark is the one thing that is read otherwise here.
-        file.write(text.removeprefix("\ufeff"))
+        file.write(text)
         file.flush()
         return {name: value for name, value in dotenv_values(file.name).items() if value is not None}
 
