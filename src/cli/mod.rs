@@ -16,6 +16,7 @@ mod completions;
 mod config;
 mod consumers;
 mod copy;
+mod credential;
 mod delete;
 mod diff;
 mod dotenv;
@@ -119,6 +120,7 @@ enum Verb {
     Generate(generate::GenerateArgs),
     Edit(edit::EditArgs),
     Render(render::RenderArgs),
+    Credential(credential::CredentialArgs),
     Watch(watch::WatchArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
@@ -181,6 +183,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Generate(args) => generate::run(args, globals),
         Verb::Edit(args) => edit::run(args, globals),
         Verb::Render(args) => render::run(args, globals),
+        Verb::Credential(args) => credential::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
