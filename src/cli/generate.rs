@@ -1,12 +1,40 @@
-//! Values made of the operating system's randomness.
+//! `hushd generate`, and the values made of the operating system's randomness.
 //!
 //! Invariant: every character of the set is equally likely: bytes that would favour some are thrown away.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
 
-use crate::cli::{CliError, ErrorKind};
+use crate::cli::{CliError, ErrorKind, Globals};
 use crate::model::SecretValue;
+
+/// Print a random value, and store it nowhere
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "It needs no daemon. To store one without seeing it: hushd set KEY --generate\n\nWith --json: {\"value\"}."
+)]
+pub struct GenerateArgs {
+    /// How many characters it has
+    #[arg(value_name = "LENGTH", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    length: u16,
+    /// What it is made of
+    #[arg(long, value_name = "SET", default_value = "alnum")]
+    charset: Charset,
+}
+
+/// Prints a value.
+///
+/// # Errors
+///
+/// As [`generate`].
+#[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
+pub fn run(args: GenerateArgs, globals: &Globals) -> Result<(), CliError> {
+    let value = generate(usize::from(args.length), args.charset)?;
+    if globals.output.is_json() {
+        return globals.output.json(&serde_json::json!({ "value": value.expose_secret() }));
+    }
+    globals.output.line(value.expose_secret())
+}
 
 /// The characters a value is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::{CliError, Globals, Session, parse};
-use crate::model::Key;
+use crate::cli::{CliError, Globals, Session, clipboard, parse};
+use crate::model::{Key, SecretValue};
 
 /// Print the value of a secret
 #[derive(Debug, Args)]
@@ -19,9 +19,17 @@ pub struct GetArgs {
     /// Print this revision instead of the newest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     revision: Option<u64>,
+    /// Copy it to the clipboard (Wayland, X11, macOS) instead, and clear that afterwards
+    #[arg(long, conflicts_with = "raw")]
+    clip: bool,
+    /// After how many seconds the clipboard is cleared
+    #[arg(long, value_name = "SECONDS", requires = "clip", default_value_t = 30)]
+    clear_after: u64,
 }
 
-const AFTER_HELP: &str = "With --json: {\"namespace\", \"key\", \"value\", \"revision\"}.";
+const AFTER_HELP: &str = "\
+With --json: {\"namespace\", \"key\", \"value\", \"revision\"}; with --clip, \"clearedAfter\" in the place of the
+value.";
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -41,6 +49,9 @@ pub fn run(args: GetArgs, globals: &Globals) -> Result<(), CliError> {
     let mut session = Session::open(globals)?;
     let answer = session.client.read_secret(&session.namespace, &args.key, args.revision);
     let answer = answer.map_err(|error| session.explain(error))?;
+    if args.clip {
+        return to_clipboard(&answer.body.value, &args, &session, globals);
+    }
     let value = answer.body.value.expose_secret();
     if globals.output.is_json() {
         let (namespace, key) = (session.namespace.as_str(), args.key.as_str());
@@ -48,4 +59,17 @@ pub fn run(args: GetArgs, globals: &Globals) -> Result<(), CliError> {
     }
     globals.output.data(value.as_bytes())?;
     if args.raw { Ok(()) } else { globals.output.data(b"\n") }
+}
+
+fn to_clipboard(value: &SecretValue, args: &GetArgs, session: &Session, globals: &Globals) -> Result<(), CliError> {
+    let (key, seconds) = (args.key.as_str(), args.clear_after);
+    clipboard::copy(value, seconds, globals)?;
+    if globals.output.is_json() {
+        let namespace = session.namespace.as_str();
+        return globals
+            .output
+            .json(&serde_json::json!({ "namespace": namespace, "key": key, "clearedAfter": seconds }));
+    }
+    globals.output.note(format_args!("{key} is on the clipboard for {seconds} seconds"));
+    Ok(())
 }

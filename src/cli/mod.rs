@@ -8,18 +8,29 @@ mod api_key;
 mod audit;
 mod backup;
 mod bar;
+mod changes;
 mod check;
+mod clipboard;
 mod compact;
 mod completions;
 mod config;
 mod consumers;
+mod copy;
+mod credential;
 mod delete;
+mod diff;
+mod dotenv;
+mod edit;
+mod env;
 mod error;
 mod exit;
+mod formats;
 mod generate;
 mod get;
 mod globals;
+mod history;
 mod identity;
+mod import;
 mod init;
 mod input;
 mod list;
@@ -29,6 +40,7 @@ mod parse;
 mod passphrase;
 mod policy;
 mod recipient;
+mod render;
 mod restore;
 mod restore_keys;
 mod rotate;
@@ -97,6 +109,18 @@ enum Verb {
     List(list::ListArgs),
     Delete(delete::DeleteArgs),
     Undelete(undelete::UndeleteArgs),
+    Env(env::EnvArgs),
+    Export(env::ExportArgs),
+    Import(import::ImportArgs),
+    History(history::HistoryArgs),
+    Rollback(history::RollbackArgs),
+    Copy(copy::CopyArgs),
+    Rename(copy::RenameArgs),
+    Diff(diff::DiffArgs),
+    Generate(generate::GenerateArgs),
+    Edit(edit::EditArgs),
+    Render(render::RenderArgs),
+    Credential(credential::CredentialArgs),
     Watch(watch::WatchArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
@@ -115,6 +139,8 @@ enum Verb {
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    ClearClipboard(clipboard::ClearArgs),
 }
 
 /// Runs the command that was typed.
@@ -146,6 +172,18 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::List(args) => list::run(args, globals),
         Verb::Delete(args) => delete::run(args, globals),
         Verb::Undelete(args) => undelete::run(args, globals),
+        Verb::Env(args) => env::run(args, globals),
+        Verb::Export(args) => env::export(args, globals),
+        Verb::Import(args) => import::run(args, globals),
+        Verb::History(args) => history::run(args, globals),
+        Verb::Rollback(args) => history::roll_back(args, globals),
+        Verb::Copy(args) => copy::run(args, globals),
+        Verb::Rename(args) => copy::rename(args, globals),
+        Verb::Diff(args) => diff::run(args, globals),
+        Verb::Generate(args) => generate::run(args, globals),
+        Verb::Edit(args) => edit::run(args, globals),
+        Verb::Render(args) => render::run(args, globals),
+        Verb::Credential(args) => credential::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
@@ -164,6 +202,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Policy(args) => policy::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
+        Verb::ClearClipboard(args) => clipboard::clear(args, globals),
     }
 }
 

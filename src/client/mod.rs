@@ -5,10 +5,12 @@
 
 mod connection;
 mod credential;
+mod environment;
 mod error;
 mod events;
 mod vault_keys;
 
+pub use environment::ForeignSecret;
 pub use error::ClientError;
 
 use std::time::Duration;

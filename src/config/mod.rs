@@ -16,7 +16,9 @@ pub use audit::{AuditExport, AuditMode, AuditScope, InvalidAuditScope};
 pub use error::ConfigError;
 pub use policy::{Placed, PolicyConfig};
 pub use resolve::{Flags, Loaded, Setting, Source};
-pub use types::{HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, SocketMode, duration};
+pub use types::{
+    FileMode, HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, SocketMode, duration,
+};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

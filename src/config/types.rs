@@ -152,6 +152,36 @@ impl FromStr for SocketMode {
     }
 }
 
+/// The mode of a file, as `0640`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// The permission bits.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for FileMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| (3..=4).contains(&text.len()) && bits & !0o777 == 0);
+        match bits {
+            Some(bits) if bits & 0o002 != 0 => Err(format!("everybody could write a file of mode {text}")),
+            Some(bits) if bits & 0o400 != 0 => Ok(Self(bits)),
+            _ => Err(format!("not a mode of a file: {text:?}; expected one such as 0600, 0640 or 0644")),
+        }
+    }
+}
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
 /// A path that does not depend on the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct AbsolutePath(pub PathBuf);
@@ -318,7 +348,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(LogFilter, HostName, Interval, SocketMode, super::ListenAddress, super::ClientAddress);
+as_text!(FileMode, LogFilter, HostName, Interval, SocketMode, super::ListenAddress, super::ClientAddress);
 
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,10 +6,12 @@ mod metadata;
 mod names;
 mod progress;
 mod request_id;
+mod template;
 mod value;
 
 pub use metadata::{Metadata, RevisionInfo, SecretId};
 pub use names::{InvalidKey, InvalidNamespace, Key, Namespace};
 pub use progress::Progress;
 pub use request_id::RequestId;
+pub use template::{Template, TemplateError};
 pub use value::SecretValue;

@@ -13,10 +13,12 @@ use zeroize::Zeroize as _;
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 21] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
+    "DISPLAY",
+    "EDITOR",
     "HUSHD_ADDR",
     "HUSHD_CONFIG",
     "HUSHD_LOG",
@@ -30,6 +32,8 @@ const KNOWN: [&str; 17] = [
     "STATE_DIRECTORY",
     "SYSTEMD_EXEC_PID",
     "TERM",
+    "VISUAL",
+    "WAYLAND_DISPLAY",
     "XDG_RUNTIME_DIR",
 ];
 

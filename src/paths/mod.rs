@@ -7,6 +7,7 @@ mod accounts;
 mod environment;
 mod error;
 mod private;
+mod rendered;
 mod runtime;
 mod scrub;
 mod unwritten;
@@ -18,6 +19,7 @@ pub use private::{
     PrivateFile, create_private_dir_all, ensure_private_dir, is_unfinished, read_private, replace_private,
     sync_directory, write_private_new,
 };
+pub use rendered::replace_rendered;
 pub use runtime::{SOCKET_PATH_MAX, check_socket_path};
 pub use scrub::{program_directories, scrub_environment, system_bus_address};
 pub use unwritten::forget_unwritten;

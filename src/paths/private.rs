@@ -202,15 +202,17 @@ fn judge(path: &Path, status: Status, user: u32) -> Result<(), PathsError> {
 
 /// A file beside `path` with these contents, on disk, that goes away unless it is given its name.
 fn filled(path: &Path, contents: &[u8]) -> Result<NamedTempFile, PathsError> {
-    let parent = parent_of(path);
-    // tempfile creates with O_EXCL and 0600.
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED.0)
-        .suffix(UNFINISHED.1)
-        .tempfile_in(parent)
-        .map_err(PathsError::io("create a file in", parent))?;
+    let mut file = unfinished(path)?;
     fill(file.as_file_mut(), contents).map_err(PathsError::io("write", path))?;
     Ok(file)
+}
+
+/// A new file beside `path`, 0600, that goes away unless it is given its name.
+pub(super) fn unfinished(path: &Path) -> Result<NamedTempFile, PathsError> {
+    let parent = parent_of(path);
+    // tempfile creates with O_EXCL and 0600.
+    let new = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(parent);
+    new.map_err(PathsError::io("create a file in", parent))
 }
 
 fn fill(file: &mut File, contents: &[u8]) -> io::Result<()> {
@@ -235,7 +237,7 @@ fn sync_dir(path: &Path) -> Result<(), PathsError> {
 }
 
 /// The directory that holds the name; a bare name is in the working directory.
-fn parent_of(path: &Path) -> &Path {
+pub(super) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,

@@ -22,6 +22,7 @@ mod cli;
 mod compact;
 mod concurrency;
 mod contract;
+mod daily;
 mod damage;
 mod durability;
 mod events;

@@ -1,0 +1,73 @@
+//! Many values at once: a namespace's environment, and the secrets of an InsForge server.
+
+use serde::Deserialize;
+
+use crate::api::{EnvironmentResponse, SecretResponse};
+use crate::client::{Client, ClientError, target};
+use crate::clock::Timestamp;
+use crate::model::{Key, Namespace};
+
+/// What a server with the original API tells of a secret; it has more fields, and fewer than a hushd.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignSecret {
+    /// Its name.
+    pub key: String,
+    /// Whether it can be read.
+    #[serde(default = "yes")]
+    pub is_active: bool,
+    /// From when on it can no longer be read.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct ForeignSecrets {
+    secrets: Vec<ForeignSecret>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Client {
+    /// `GET /api/environment`, of these keys or of those that begin so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn environment(
+        &mut self,
+        namespace: &Namespace,
+        keys: Option<&[Key]>,
+        prefix: Option<&str>,
+    ) -> Result<EnvironmentResponse, ClientError> {
+        let mut parameters = vec![("namespace", namespace.to_string())];
+        if let Some(keys) = keys {
+            let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+            parameters.push(("keys", keys.join(",")));
+        }
+        if let Some(prefix) = prefix {
+            parameters.push(("prefix", prefix.to_owned()));
+        }
+        self.get(&target("/api/environment", &parameters))
+    }
+
+    /// `GET /api/secrets` of a server with the original API, which knows no namespaces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn foreign_secrets(&mut self) -> Result<Vec<ForeignSecret>, ClientError> {
+        self.get::<ForeignSecrets>("/api/secrets").map(|answer| answer.secrets)
+    }
+
+    /// `GET /api/secrets/{key}` of such a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn foreign_secret(&mut self, key: &Key) -> Result<SecretResponse, ClientError> {
+        self.get(&format!("/api/secrets/{key}"))
+    }
+}
