@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::api::{ListSecretsResponse, SecretMetadata};
 use crate::cli::table::{self, Cell, Column};
-use crate::cli::{CliError, Globals, Session, Style, parse};
+use crate::cli::{CliError, Globals, Session, Style, explain, parse};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 
 /// List the secrets of the namespace, without their values
@@ -14,11 +14,16 @@ pub struct ListArgs {
     /// List deleted and expired ones too
     #[arg(long)]
     all: bool,
+    /// Show what a command of hushd run would get, and where each variable comes from
+    #[arg(long, conflicts_with = "all")]
+    explain: bool,
 }
 
 const AFTER_HELP: &str = "\
 With --json: {\"secrets\": [{\"id\", \"key\", \"namespace\", \"isActive\", \"isReserved\", \"lastUsedAt\",
-\"expiresAt\", \"createdAt\", \"updatedAt\", \"revision\"}]}, in the order of their keys.";
+\"expiresAt\", \"createdAt\", \"updatedAt\", \"revision\"}]}, in the order of their keys. With --explain:
+{\"namespaces\", \"variables\": [{\"variable\", \"key\", \"namespace\", \"hides\", \"default\", \"required\",
+\"description\", \"isTemplate\", \"file\"}]}; the namespace is null where there is no such secret.";
 
 const COLUMNS: [Column; 6] = [
     Column { title: "KEY", spare: 0 },
@@ -36,6 +41,9 @@ const COLUMNS: [Column; 6] = [
 /// Those of every call to the daemon; an empty list is none.
 #[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
 pub fn run(args: ListArgs, globals: &Globals) -> Result<(), CliError> {
+    if args.explain {
+        return explain::run(globals);
+    }
     let output = &globals.output;
     let mut session = Session::open(globals)?;
     let answer = session.client.list_secrets(&session.namespace);
@@ -67,8 +75,9 @@ fn is_expired(secret: &SecretMetadata, now: Timestamp) -> bool {
 fn row(secret: &SecretMetadata, now: Timestamp) -> Vec<Cell> {
     let distance = |moment: Option<Timestamp>| moment.map_or("never".to_owned(), |at| parse::distance(now, at));
     let expired = is_expired(secret, now);
-    let flags = [("deleted", !secret.is_active), ("expired", expired), ("reserved", secret.is_reserved)];
-    let flags: Vec<&str> = flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
+    let gone = [("deleted", !secret.is_active), ("expired", expired)];
+    let marks = [("reserved", secret.is_reserved), ("template", secret.is_template)];
+    let flags: Vec<&str> = gone.into_iter().chain(marks).filter(|(_, set)| *set).map(|(name, _)| name).collect();
     let style = if is_readable(secret, now) { Style::Plain } else { Style::Warning };
     vec![
         secret.key.clone().into(),
@@ -91,6 +100,7 @@ mod tests {
             namespace: "default".to_owned(),
             is_active: true,
             is_reserved: false,
+            is_template: false,
             last_used_at: None,
             expires_at: None,
             created_at: Timestamp::from_millis(0),

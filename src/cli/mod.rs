@@ -14,8 +14,10 @@ mod completions;
 mod config;
 mod consumers;
 mod delete;
+mod environment;
 mod error;
 mod exit;
+mod explain;
 mod generate;
 mod get;
 mod globals;
@@ -28,10 +30,12 @@ mod output;
 mod parse;
 mod passphrase;
 mod policy;
+mod project;
 mod recipient;
 mod restore;
 mod restore_keys;
 mod rotate;
+mod run;
 mod seal;
 mod serve;
 mod session;
@@ -39,6 +43,7 @@ mod set;
 mod status;
 mod table;
 mod token;
+mod trust;
 mod undelete;
 mod unseal;
 mod usage;
@@ -71,10 +76,13 @@ Environment:
   HUSHD_ADDR, HUSHD_NAMESPACE, HUSHD_TOKEN_FILE, HUSHD_CONFIG
                as the options of these names
   HUSHD_TOKEN  the credential itself, where no file is named
+  HUSHD_PROFILE
+               as --profile
   HUSHD_REASON why, for the audit trail
   HUSHD_LOG    what the daemon logs: info, debug, or a list such as info,hushd::store=debug
   NO_COLOR     no colours
-An option beats the environment, which beats the configuration file.
+An option beats the environment, which beats the project's file (.hushd.toml), which beats the
+configuration file.
 
 Exit codes:
   0   done                    70  internal
@@ -83,6 +91,7 @@ Exit codes:
   65  bad data                77  not permitted
   66  not found               78  configuration
   69  daemon unreachable
+  hushd run: as the command ends; 126 where it cannot be executed, 127 where there is none
 
 Values and data go to standard output, everything else to standard error. With --json every verb
 prints one JSON document whose fields stay: its --help shows them.";
@@ -98,6 +107,8 @@ enum Verb {
     Delete(delete::DeleteArgs),
     Undelete(undelete::UndeleteArgs),
     Watch(watch::WatchArgs),
+    Run(run::RunArgs),
+    Trust(trust::TrustArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
@@ -147,6 +158,8 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Delete(args) => delete::run(args, globals),
         Verb::Undelete(args) => undelete::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
+        Verb::Run(args) => run::run(args, globals),
+        Verb::Trust(args) => trust::run(args, globals),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),

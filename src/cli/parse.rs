@@ -5,9 +5,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::cli::environment::Mapping;
 use crate::clock::Timestamp;
 pub use crate::config::duration;
-use crate::model::{InvalidNamespace, Key, Namespace};
+use crate::model::{InvalidNamespace, InvalidVariableName, Key, Namespace, VariableName};
 
 /// From when on a secret can no longer be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,17 @@ pub fn namespace(text: &str) -> Result<Namespace, String> {
         "a namespace has up to 8 parts with / between them, each of lowercase letters, digits, '.', '_' and '-', as in shop/dev"
             .to_owned()
     })
+}
+
+/// Reads the name of a variable.
+pub fn variable(text: &str) -> Result<VariableName, String> {
+    text.parse().map_err(|error: InvalidVariableName| error.to_string())
+}
+
+/// Reads `ENV=KEY`.
+pub fn mapping(text: &str) -> Result<Mapping, String> {
+    let (name, key) = text.split_once('=').ok_or("expected ENV=KEY: a variable and the secret that it is")?;
+    Ok(Mapping { name: variable(name)?, key: self::key(key)? })
 }
 
 /// How long ago a moment was, or how far off it is, in its largest unit: `3d ago`, `in 29d`.

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{CliError, ErrorKind, Globals};
+use crate::cli::{CliError, ErrorKind, Globals, project};
 use crate::client::{Client, ClientError, REQUEST_TIMEOUT};
-use crate::config::{ClientAddress, ListenAddress, Loaded, Source};
+use crate::config::{ClientAddress, ListenAddress, Loaded, Project, Source};
 use crate::model::Namespace;
-use crate::paths::{Role, SYSTEM_SOCKET};
+use crate::paths::SYSTEM_SOCKET;
 
 /// A connection to the daemon, in a namespace.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Session {
     pub client: Client,
     /// Where names live.
     pub namespace: Namespace,
+    /// The project that the command is typed in, where it matters.
+    pub project: Option<Project>,
 }
 
 impl Session {
@@ -37,7 +39,26 @@ impl Session {
     ///
     /// As [`Session::open`].
     pub fn patient(globals: &Globals, limit: Duration) -> Result<Self, CliError> {
-        let loaded = globals.load(Role::Client)?;
+        // Where the namespace is named, nothing else that the project's file says matters.
+        let project = if globals.names_namespace() { None } else { project::trusted(globals)? };
+        Self::connect(globals, project, limit)
+    }
+
+    /// The same for what a project's commands get: its file matters also where the namespace is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn of_project(globals: &Globals) -> Result<Self, CliError> {
+        let mut project = project::trusted(globals)?;
+        if let Some(project) = project.as_mut().filter(|_| globals.names_namespace()) {
+            project.inherit.clear();
+        }
+        Self::connect(globals, project, REQUEST_TIMEOUT)
+    }
+
+    fn connect(globals: &Globals, project: Option<Project>, limit: Duration) -> Result<Self, CliError> {
+        let loaded = globals.load_in(project.as_ref())?;
         let addresses = addresses(&loaded);
         let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), limit);
         let mut client = client.map_err(|error| {
@@ -47,7 +68,18 @@ impl Session {
             client.set_reason(reason);
         }
         globals.output.detail(format_args!("connected to {}", client.address()));
-        Ok(Self { client, namespace: loaded.config.client.namespace })
+        Ok(Self { client, namespace: loaded.config.client.namespace, project })
+    }
+
+    /// The namespace, then those that it inherits from, the nearest first.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        let mut namespaces = vec![self.namespace.clone()];
+        for inherited in self.project.iter().flat_map(|project| &project.inherit) {
+            if !namespaces.contains(inherited) {
+                namespaces.push(inherited.clone());
+            }
+        }
+        namespaces
     }
 
     /// The words for a call that failed, with the next command to type.
@@ -119,7 +151,7 @@ fn has_vault(directory: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::config::Flags;
-    use crate::paths::{Environment, UserDirectories};
+    use crate::paths::{Environment, Role, UserDirectories};
 
     /// What a user of this home has.
     fn loaded(home: &Path, config: &str) -> Loaded {

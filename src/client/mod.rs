@@ -22,9 +22,9 @@ use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
 use crate::api::{
-    CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
-    EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListRevisionsResponse, ListSecretsResponse,
-    ListTokensResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse,
+    CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, EnvironmentResponse,
+    ErrorResponse, EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListNamespacesResponse,
+    ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse,
     RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse, UpdateSecretRequest, VerifyAuditResponse,
     VerifyRequest, VerifyResponse,
 };
@@ -210,6 +210,37 @@ impl Client {
     ) -> Result<SuccessResponse, ClientError> {
         let target = secret(namespace, key, "") + if purge { "&purge=true" } else { "" };
         self.call(Method::DELETE, &target, Extras::default()).map(|answer| answer.body)
+    }
+
+    /// `GET /api/environment`: the named secrets that there are, or all of the namespace, in one request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn read_environment(
+        &mut self,
+        namespace: &Namespace,
+        keys: Option<&[Key]>,
+        prefix: Option<&str>,
+    ) -> Result<EnvironmentResponse, ClientError> {
+        let mut target = format!("/api/environment?namespace={namespace}");
+        if let Some(keys) = keys {
+            let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+            target += &format!("&partial=true&keys={}", keys.join(","));
+        }
+        if let Some(prefix) = prefix {
+            target += &format!("&prefix={}", utf8_percent_encode(prefix, NON_ALPHANUMERIC));
+        }
+        self.get(&target)
+    }
+
+    /// `GET /api/namespaces`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn list_namespaces(&mut self) -> Result<ListNamespacesResponse, ClientError> {
+        self.get("/api/namespaces")
     }
 
     /// `GET /api/secrets/{key}/revisions`.

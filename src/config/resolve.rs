@@ -32,6 +32,8 @@ pub struct Flags {
     pub addr: Option<ClientAddress>,
     /// `--namespace`
     pub namespace: Option<Namespace>,
+    /// The namespace that a project's file names, with that file.
+    pub project: Option<(Namespace, PathBuf)>,
     /// `--token-file`
     pub token_file: Option<PathBuf>,
     /// What the daemon logs, with the flag that says so.
@@ -297,8 +299,7 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// The first that is there of: the layers above (flag, environment), the user's file, the default. A project's file
-    /// will have its place between the layers above and the user's file.
+    /// The first that is there of: the layers above (flag, environment), the user's file, the default.
     fn pick<T: Serialize>(&mut self, key: &'static str, above: [Layer<T>; 2], file: Option<T>, default: T) -> T {
         let (value, source) = self.choose(above, file, default);
         self.record(key, &value, source);
@@ -381,7 +382,11 @@ impl Layers<'_> {
             flag("--namespace", flags.namespace.clone()),
             variable_layer("HUSHD_NAMESPACE", environment.namespace.clone()),
         ];
-        let (namespace, source) = self.choose(above, file, default);
+        let project = flags.project.clone().map(|(namespace, path)| (namespace, Source::File(path)));
+        let (namespace, source) = match (above, project) {
+            ([None, None], Some(project)) => project,
+            (above, _) => self.choose(above, file, default),
+        };
         self.record("client.namespace", &namespace.as_str(), source);
         namespace
     }

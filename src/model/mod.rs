@@ -7,9 +7,11 @@ mod names;
 mod progress;
 mod request_id;
 mod value;
+mod variable;
 
 pub use metadata::{Metadata, RevisionInfo, SecretId};
 pub use names::{InvalidKey, InvalidNamespace, Key, Namespace};
 pub use progress::Progress;
 pub use request_id::RequestId;
 pub use value::SecretValue;
+pub use variable::{CREDENTIAL_VARIABLES, InvalidVariableName, VariableName};

@@ -49,7 +49,7 @@ impl Fixture {
     }
 
     pub(super) async fn create(&self, name: &str, value: &str) -> Result<uuid::Uuid, VaultError> {
-        let create = Create { value: text(value), is_reserved: false, expires_at: None };
+        let create = Create { value: text(value), is_reserved: false, is_template: false, expires_at: None };
         self.vault.create(&by(), &self.namespace, &key(name), create).await
     }
 

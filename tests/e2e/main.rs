@@ -32,5 +32,6 @@ mod logs;
 mod metrics;
 mod process;
 mod progress;
+mod run;
 mod seal;
 mod suspend;
