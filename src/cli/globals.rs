@@ -43,7 +43,7 @@ pub(super) struct GlobalArgs {
 }
 
 /// What every verb gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Globals {
     /// What the process was started with.
     pub environment: Environment,

@@ -109,6 +109,8 @@ enum Verb {
     Watch(watch::WatchArgs),
     Run(run::RunArgs),
     Trust(trust::TrustArgs),
+    #[command(hide = true)]
+    RunOnTerminal(run::session::SessionArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
@@ -160,6 +162,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Run(args) => run::run(args, globals),
         Verb::Trust(args) => trust::run(args, globals),
+        Verb::RunOnTerminal(args) => run::session::run(&args),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),

@@ -5,6 +5,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::cli::environment::Mapping;
 use crate::clock::Timestamp;
 pub use crate::config::duration;
@@ -75,6 +77,20 @@ pub fn variable(text: &str) -> Result<VariableName, String> {
 pub fn mapping(text: &str) -> Result<Mapping, String> {
     let (name, key) = text.split_once('=').ok_or("expected ENV=KEY: a variable and the secret that it is")?;
     Ok(Mapping { name: variable(name)?, key: self::key(key)? })
+}
+
+/// Reads the name of a signal that makes a program look at something anew, or end.
+pub fn signal(text: &str) -> Result<Signal, String> {
+    match text.to_uppercase().trim_start_matches("SIG") {
+        "HUP" => Ok(Signal::HUP),
+        "INT" => Ok(Signal::INT),
+        "QUIT" => Ok(Signal::QUIT),
+        "TERM" => Ok(Signal::TERM),
+        "USR1" => Ok(Signal::USR1),
+        "USR2" => Ok(Signal::USR2),
+        "WINCH" => Ok(Signal::WINCH),
+        _ => Err("expected HUP, INT, QUIT, TERM, USR1, USR2 or WINCH".to_owned()),
+    }
 }
 
 /// How long ago a moment was, or how far off it is, in its largest unit: `3d ago`, `in 29d`.

@@ -74,6 +74,16 @@ pub struct Environment {
     pub looked_at: Option<BTreeSet<Key>>,
     /// The namespaces that were looked at, the nearest first.
     pub namespaces: Vec<Namespace>,
+    /// What was read for it and is part of values: what templates refer to.
+    parts: Vec<SecretValue>,
+}
+
+impl Environment {
+    /// Every value that is secret: those of the variables, and those that templates put into them.
+    pub fn hidden(&self) -> impl Iterator<Item = &SecretValue> {
+        let own = self.variables.iter().filter(|variable| variable.secret.is_some()).map(|variable| &variable.value);
+        own.chain(&self.parts)
+    }
 }
 
 /// A variable that is wanted.
@@ -140,7 +150,8 @@ pub fn read(session: &mut Session, selection: &Selection) -> Result<Environment,
         }
     }
     let looked_at = if wishes.rest { None } else { Some(looked_at) };
-    Ok(Environment { variables: variables.into_values().collect(), looked_at, namespaces })
+    let parts = found.stored.into_values().filter(|stored| !stored.is_template).map(|stored| stored.value).collect();
+    Ok(Environment { variables: variables.into_values().collect(), looked_at, namespaces, parts })
 }
 
 /// Where a variable comes from.

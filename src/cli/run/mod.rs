@@ -5,10 +5,18 @@
 //! code are its own.
 
 mod command;
+mod mask;
+mod screen;
+pub mod session;
+mod supervise;
+mod watcher;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::Args;
+use rustix::process::Signal;
+use supervise::{Plan, Watch};
 
 use crate::cli::environment::{self, Mapping, Required, Selection};
 use crate::cli::{CliError, Globals, Session, parse};
@@ -29,6 +37,18 @@ pub struct RunArgs {
     /// Give it nothing else of this environment but PATH, HOME, TERM, the language and the like
     #[arg(long)]
     pristine: bool,
+    /// Stay, and start the command again when its secrets change
+    #[arg(long)]
+    watch: bool,
+    /// With --watch: send the command this signal instead, such as HUP
+    #[arg(long, value_name = "NAME", requires = "watch", value_parser = parse::signal)]
+    signal: Option<Signal>,
+    /// With --watch: how long the command has to end before it is killed
+    #[arg(long, value_name = "DURATION", requires = "watch", default_value = "10s", value_parser = parse::duration)]
+    grace: Duration,
+    /// Mask the values in what the command writes
+    #[arg(long)]
+    redact: bool,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -63,7 +83,12 @@ where the command cannot be executed and with 127 where there is none; what goes
 hushd's own exit codes. The command does not get HUSHD_TOKEN and HUSHD_TOKEN_FILE.
 
 A file of --file is in memory only and lasts as long as whoever has it open; its path is
-/proc/self/fd/N, so that only the command and what it starts can read it.";
+/proc/self/fd/N, so that only the command and what it starts can read it.
+
+With --watch and --redact hushd stays beside the command, hands signals on to it and ends with its exit
+code (128 + the signal that ended it). --watch needs the daemon only at the start; one that was away is
+found again. --redact masks values of at least 4 bytes, wherever the output is cut; on a terminal the
+command has one too. It cannot know a value that the command encodes.";
 
 impl SelectionArgs {
     /// What is wanted.
@@ -92,6 +117,11 @@ impl SelectionArgs {
 /// [`ErrorKind::NoCommand`](crate::cli::ErrorKind::NoCommand).
 pub fn run(args: RunArgs, globals: &Globals) -> Result<(), CliError> {
     let selection = args.selection.selection(args.files)?;
+    if args.watch || args.redact {
+        let watch = args.watch.then_some(Watch { signal: args.signal, grace: args.grace });
+        let (words, pristine, redact) = (args.command, args.pristine, args.redact);
+        return supervise::run(Plan { words, selection, pristine, redact, watch }, globals);
+    }
     let mut session = Session::of_project(globals)?;
     let environment = environment::read(&mut session, &selection)?;
     if environment.variables.is_empty() {
