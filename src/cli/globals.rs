@@ -3,18 +3,25 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use clap_complete::ArgValueCompleter;
 
-use crate::cli::{CliError, Output, Verbosity, parse};
+use crate::cli::{CliError, Output, Verbosity, complete, parse};
 use crate::config::{ClientAddress, Config, ConfigError, Flags, ListenAddress, Loaded, LogFilter, LogFormat, Project};
 use crate::model::Namespace;
 use crate::paths::{Environment, Role};
 
 /// The options that every verb takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
     /// Namespace of the secrets [default: default]
-    #[arg(long, global = true, value_name = "NS", value_parser = parse::namespace)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NS",
+        value_parser = parse::namespace,
+        add = ArgValueCompleter::new(complete::namespaces)
+    )]
     namespace: Option<Namespace>,
     /// Where the daemon is: unix:///PATH or http://127.0.0.1:PORT
     #[arg(long, global = true, value_name = "ADDR")]
@@ -23,7 +30,7 @@ pub(super) struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Profile of the project's file, .hushd.toml
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     profile: Option<String>,
     /// Do without the project's file
     #[arg(long, global = true)]
@@ -42,6 +49,28 @@ pub(super) struct GlobalArgs {
     verbose: u8,
 }
 
+impl GlobalArgs {
+    /// What decides about the daemon and the namespace in a line that is still being typed.
+    pub(super) fn of_words(words: impl Iterator<Item = String>) -> Self {
+        let words: Vec<String> = words.collect();
+        let value = |name: &str| {
+            let next = words.iter().position(|word| word == name).and_then(|at| words.get(at + 1)).map(String::as_str);
+            let joined = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            joined.or(next)
+        };
+        Self {
+            namespace: value("--namespace").and_then(|text| text.parse().ok()),
+            addr: value("--addr").and_then(|text| text.parse().ok()),
+            token_file: value("--token-file").map(PathBuf::from),
+            profile: value("--profile").map(str::to_owned),
+            no_project: words.iter().any(|word| word == "--no-project"),
+            config: value("--config").map(PathBuf::from),
+            quiet: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// What every verb gets.
 #[derive(Clone, Debug)]
 pub struct Globals {
@@ -52,6 +81,8 @@ pub struct Globals {
     /// Whether a project's file is not looked for.
     pub no_project: bool,
     profile: Option<String>,
+    /// Whether a daemon may be started where none runs and the configuration says so.
+    pub autostart: bool,
     /// The way to print.
     pub output: Output,
 }
@@ -76,7 +107,7 @@ impl Globals {
             listen: Vec::new(),
         };
         let (profile, no_project) = (args.profile, args.no_project);
-        Self { environment, flags, no_project, profile, output }
+        Self { environment, flags, no_project, profile, autostart: true, output }
     }
 
     /// The profile of a project's file that was asked for.

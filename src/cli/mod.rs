@@ -6,10 +6,12 @@
 mod anon_key;
 mod api_key;
 mod audit;
+mod autostart;
 mod backup;
 mod bar;
 mod check;
 mod compact;
+mod complete;
 mod completions;
 mod config;
 mod consumers;
@@ -40,6 +42,7 @@ mod seal;
 mod serve;
 mod session;
 mod set;
+mod shell_hook;
 mod status;
 mod table;
 mod token;
@@ -109,6 +112,9 @@ enum Verb {
     Watch(watch::WatchArgs),
     Run(run::RunArgs),
     Trust(trust::TrustArgs),
+    ShellHook(shell_hook::ShellHookArgs),
+    #[command(hide = true)]
+    ShellEnv(shell_hook::ShellEnvArgs),
     #[command(hide = true)]
     RunOnTerminal(run::session::SessionArgs),
     Token(token::TokenArgs),
@@ -143,6 +149,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(environment: Environment) -> Result<(), CliError> {
+    match completions::answer() {
+        Ok(false) => {}
+        Ok(true) => return Ok(()),
+        Err(error) => return usage::answer(&error),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
@@ -162,6 +173,8 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Watch(args) => watch::run(args, globals),
         Verb::Run(args) => run::run(args, globals),
         Verb::Trust(args) => trust::run(args, globals),
+        Verb::ShellHook(args) => shell_hook::run(args, globals),
+        Verb::ShellEnv(args) => shell_hook::run_env(args, globals),
         Verb::RunOnTerminal(args) => run::session::run(&args),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),

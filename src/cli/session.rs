@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{CliError, ErrorKind, Globals, project};
+use crate::cli::{CliError, ErrorKind, Globals, autostart, project};
 use crate::client::{Client, ClientError, REQUEST_TIMEOUT};
 use crate::config::{ClientAddress, ListenAddress, Loaded, Project, Source};
 use crate::model::Namespace;
@@ -61,9 +61,13 @@ impl Session {
         let loaded = globals.load_in(project.as_ref())?;
         let addresses = addresses(&loaded);
         let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), limit);
-        let mut client = client.map_err(|error| {
-            if let ClientError::NotRunning { tried } = &error { not_running(&loaded, tried) } else { error.into() }
-        })?;
+        let mut client = match client {
+            Err(ClientError::NotRunning { .. }) if globals.autostart && may_start(&loaded) => {
+                autostart::connect(&loaded, &addresses, limit, globals)?
+            }
+            Err(ClientError::NotRunning { tried }) => return Err(not_running(&loaded, &tried)),
+            client => client?,
+        };
         if let Some(reason) = globals.environment.text("HUSHD_REASON")? {
             client.set_reason(reason);
         }
@@ -117,6 +121,12 @@ fn addresses(loaded: &Loaded) -> Vec<ClientAddress> {
         }
     }
     addresses
+}
+
+/// Whether the user's own daemon may be started: where there is its vault, and nobody named another place.
+fn may_start(loaded: &Loaded) -> bool {
+    let client = &loaded.config.client;
+    client.autostart && client.addr.is_none() && loaded.config.vault.data_dir.join("keyring.age").exists()
 }
 
 fn not_running(loaded: &Loaded, tried: &[ClientAddress]) -> CliError {

@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use crate::api::{CreateSecretRequest, UpdateSecretRequest};
 use crate::cli::generate::{Charset, generate};
 use crate::cli::parse::{self, Expiry};
-use crate::cli::{CliError, ErrorKind, Globals, Session, input};
+use crate::cli::{CliError, ErrorKind, Globals, Session, complete, input};
 use crate::client::ClientError;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::model::{Key, SecretValue};
@@ -23,7 +24,7 @@ use crate::model::{Key, SecretValue};
 pub struct SetArgs {
     // Not yet a key: KEY=VALUE is a slip that must not be repeated in an error.
     /// Name of the secret
-    #[arg(value_name = "KEY", value_parser = typed)]
+    #[arg(value_name = "KEY", value_parser = typed, add = ArgValueCompleter::new(complete::keys))]
     key: SecretValue,
     #[arg(hide = true, value_name = "VALUE", value_parser = typed)]
     stray: Vec<SecretValue>,

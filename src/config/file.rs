@@ -206,6 +206,7 @@ pub(super) struct ClientSection {
     pub addr: Option<Maybe<ClientAddress>>,
     #[serde(deserialize_with = "text")]
     pub namespace: Option<Namespace>,
+    pub autostart: Option<bool>,
     #[serde(deserialize_with = "text")]
     pub token_file: Option<Maybe<AbsolutePath>>,
 }

@@ -214,6 +214,8 @@ pub struct ClientConfig {
     pub addr: Option<ClientAddress>,
     /// The namespace of whoever names none.
     pub namespace: Namespace,
+    /// Whether a client that finds no daemon starts the user's own.
+    pub autostart: bool,
     /// The credential; `None`: the daemon asks the kernel who calls.
     pub token: Option<TokenSource>,
 }
@@ -273,7 +275,7 @@ impl Config {
                 export_command: Vec::new(),
             },
             log: LogConfig { level: LogFilter::default(), format: LogFormat::default() },
-            client: ClientConfig { addr: None, namespace: Namespace::default(), token: None },
+            client: ClientConfig { addr: None, namespace: Namespace::default(), autostart: false, token: None },
             policies: Vec::new(),
         }
     }

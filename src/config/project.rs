@@ -108,6 +108,12 @@ impl ProjectText {
         Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The profiles that it has; none where it is malformed.
+    pub fn profiles(&self) -> Vec<String> {
+        let file = toml::from_str::<ProjectSections>(&self.text).unwrap_or_default();
+        file.profile.into_keys().collect()
+    }
+
     /// Takes it apart for a profile, or for none.
     ///
     /// # Errors

@@ -191,7 +191,7 @@ pub(super) fn resolve(
     let ExpirySection { warn } = expiry;
     let EventsSection { backlog } = events;
     let MetricsSection { public, key_labels } = metrics;
-    let ClientSection { addr, namespace, token_file } = client;
+    let ClientSection { addr, namespace, autostart, token_file } = client;
 
     let mut layers = Layers { path, settings: Vec::new() };
     let data = data_dir.as_ref().map(|path| path.0.clone());
@@ -256,6 +256,7 @@ pub(super) fn resolve(
                 default.client.addr,
             ),
             namespace: layers.namespace(flags, environment, namespace, default.client.namespace),
+            autostart: layers.file("client.autostart", autostart, default.client.autostart),
             token: layers.token(flags, environment, token_file),
         },
         policies: layers.file(

@@ -13,12 +13,13 @@ use zeroize::Zeroize as _;
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
     "HUSHD_ADDR",
     "HUSHD_CONFIG",
+    "HUSHD_HOOK",
     "HUSHD_LOG",
     "HUSHD_REASON",
     "HUSHD_NAMESPACE",

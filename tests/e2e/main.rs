@@ -34,4 +34,5 @@ mod process;
 mod progress;
 mod run;
 mod seal;
+mod shell;
 mod suspend;

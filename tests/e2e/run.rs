@@ -2,6 +2,7 @@
 
 mod projects;
 mod templates;
+mod terminal;
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -15,11 +15,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use rustix::process::Signal;
 use supervise::{Plan, Watch};
 
 use crate::cli::environment::{self, Mapping, Required, Selection};
-use crate::cli::{CliError, Globals, Session, parse};
+use crate::cli::{CliError, Globals, Session, complete, parse};
 use crate::model::VariableName;
 
 /// Run a command with the secrets of the namespace in its environment
@@ -58,7 +59,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct SelectionArgs {
     /// Only these variables; each must be there
-    #[arg(long, value_name = "A,B", value_parser = parse::variable, value_delimiter = ',')]
+    #[arg(long, value_name = "A,B", value_parser = parse::variable, value_delimiter = ',', add = ArgValueCompleter::new(complete::keys))]
     only: Vec<VariableName>,
     /// Only variables that begin so
     #[arg(long, value_name = "PREFIX")]

@@ -14,7 +14,7 @@ use super::command::failure;
 use crate::cli::{CliError, ErrorKind};
 
 /// The name of the verb.
-pub(super) const VERB: &str = "run-on-terminal";
+pub(in crate::cli) const VERB: &str = "run-on-terminal";
 
 /// Run a command on the terminal that it is given, as a session of its own
 #[derive(Debug, Args)]
