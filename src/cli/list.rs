@@ -20,6 +20,8 @@ pub struct ListArgs {
 }
 
 const AFTER_HELP: &str = "\
+With -v times are told with their date too, in UTC.
+
 With --json: {\"secrets\": [{\"id\", \"key\", \"namespace\", \"isActive\", \"isReserved\", \"lastUsedAt\",
 \"expiresAt\", \"createdAt\", \"updatedAt\", \"revision\"}]}, in the order of their keys. With --explain:
 {\"namespaces\", \"variables\": [{\"variable\", \"key\", \"namespace\", \"hides\", \"default\", \"required\",
@@ -60,7 +62,8 @@ pub fn run(args: ListArgs, globals: &Globals) -> Result<(), CliError> {
         output.note(format_args!("no secrets in the namespace {}{hidden}", session.namespace));
         return Ok(());
     }
-    let rows: Vec<Vec<Cell>> = secrets.iter().map(|secret| row(secret, now)).collect();
+    let told = if output.is_verbose() { parse::distance_and_moment } else { parse::distance };
+    let rows: Vec<Vec<Cell>> = secrets.iter().map(|secret| row(secret, now, told)).collect();
     output.data(table::render(output, &COLUMNS, &rows).as_bytes())
 }
 
@@ -72,8 +75,8 @@ fn is_expired(secret: &SecretMetadata, now: Timestamp) -> bool {
     secret.expires_at.is_some_and(|at| at <= now)
 }
 
-fn row(secret: &SecretMetadata, now: Timestamp) -> Vec<Cell> {
-    let distance = |moment: Option<Timestamp>| moment.map_or("never".to_owned(), |at| parse::distance(now, at));
+fn row(secret: &SecretMetadata, now: Timestamp, told: fn(Timestamp, Timestamp) -> String) -> Vec<Cell> {
+    let distance = |moment: Option<Timestamp>| moment.map_or("never".to_owned(), |at| told(now, at));
     let expired = is_expired(secret, now);
     let gone = [("deleted", !secret.is_active), ("expired", expired)];
     let marks = [("reserved", secret.is_reserved), ("template", secret.is_template)];
@@ -82,7 +85,7 @@ fn row(secret: &SecretMetadata, now: Timestamp) -> Vec<Cell> {
     vec![
         secret.key.clone().into(),
         secret.revision.to_string().into(),
-        parse::distance(now, secret.updated_at).into(),
+        told(now, secret.updated_at).into(),
         distance(secret.expires_at).into(),
         distance(secret.last_used_at).into(),
         Cell { text: flags.join(","), style },
@@ -110,7 +113,7 @@ mod tests {
     }
 
     fn texts(secret: &SecretMetadata) -> Vec<String> {
-        row(secret, Timestamp::from_millis(120_000)).into_iter().map(|cell| cell.text).collect()
+        row(secret, Timestamp::from_millis(120_000), parse::distance).into_iter().map(|cell| cell.text).collect()
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl Output {
         self.json
     }
 
+    /// Whether `-v` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
     /// Columns of the terminal; `None` where stdout is none.
     pub fn width(&self) -> Option<usize> {
         self.width

@@ -108,6 +108,13 @@ pub fn distance(now: Timestamp, moment: Timestamp) -> String {
     if moment > now { format!("in {}", whole(moment.since(now))) } else { format!("{} ago", whole(now.since(moment))) }
 }
 
+/// The same with the moment itself, in UTC: `3d ago, 2026-07-15 12:00Z`.
+pub fn distance_and_moment(now: Timestamp, moment: Timestamp) -> String {
+    let text = moment.to_string();
+    let minutes = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("{}, {minutes}Z", distance(now, moment))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +148,12 @@ mod tests {
     fn a_key_that_was_nearly_right_is_offered_and_a_value_is_not_repeated() {
         assert!(key("stripe-key").unwrap_err().ends_with("did you mean STRIPE_KEY?"));
         assert!(!key("STRIPE_KEY=SK_LIVE").unwrap_err().contains("SK_LIVE"));
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_minute() {
+        let (now, moment) = (Timestamp::from_millis(1_784_116_860_000), Timestamp::from_millis(1_784_116_800_000));
+        assert_eq!(distance_and_moment(now, moment), "1m ago, 2026-07-15 12:00Z");
     }
 
     #[test]
