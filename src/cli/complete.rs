@@ -55,8 +55,9 @@ fn last_of_list(current: &OsStr) -> (&str, &str) {
 }
 
 fn candidates(before: &str, start: &str, names: impl Iterator<Item = String>) -> Vec<CompletionCandidate> {
-    let fitting = names.filter(|name| name.starts_with(start));
-    fitting.map(|name| CompletionCandidate::new(format!("{before}{name}"))).collect()
+    let mut fitting: Vec<String> = names.filter(|name| name.starts_with(start)).collect();
+    fitting.sort_unstable();
+    fitting.into_iter().map(|name| CompletionCandidate::new(format!("{before}{name}"))).collect()
 }
 
 fn session() -> Option<Session> {

@@ -22,11 +22,11 @@ use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
 use crate::api::{
-    CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, EnvironmentResponse,
-    ErrorResponse, EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListNamespacesResponse,
-    ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse,
-    RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse, UpdateSecretRequest, VerifyAuditResponse,
-    VerifyRequest, VerifyResponse,
+    CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse,
+    EnvironmentResponse, ErrorResponse, EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse,
+    ListNamespacesResponse, ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, RollbackRequest,
+    RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse,
+    SuccessResponse, UpdateSecretRequest, VerifyAuditResponse, VerifyRequest, VerifyResponse,
 };
 pub use crate::client::connection::Sink;
 use crate::client::connection::{Answer, Connection, Extras};

@@ -299,11 +299,17 @@ TRACE = { default = "1" }
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (text, expected) in [
-            ("name = 1", "/p/.hushd.toml:1:1: unknown field `name`, expected one of `namespace`, `inherit`, `env`, `profile`"),
+            (
+                "name = 1",
+                "/p/.hushd.toml:1:1: unknown field `name`, expected one of `namespace`, `inherit`, `env`, `profile`",
+            ),
             ("namespace = \"Shop\"", "/p/.hushd.toml:1:13: Invalid namespace."),
             ("[env]\nA-B = \"X\"", "/p/.hushd.toml:2:1: A-B: a variable has letters"),
             ("[env]\nHUSHD_TOKEN = \"X\"", "HUSHD_TOKEN and HUSHD_TOKEN_FILE are hushd's own"),
-            ("[env]\nA = 1", "/p/.hushd.toml:2:5: invalid type: integer `1`, expected the name of a secret, or a table"),
+            (
+                "[env]\nA = 1",
+                "/p/.hushd.toml:2:5: invalid type: integer `1`, expected the name of a secret, or a table",
+            ),
             ("[env]\nA = \"sk_live\"", "/p/.hushd.toml:2:5: Invalid key format."),
             ("[env]\na = {}", "env.a: name its secret: key = \"NAME\""),
             ("[env]\nA = { requird = true }", "unknown field `requird`"),

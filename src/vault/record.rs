@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn marks_are_a_byte_that_older_records_have_too() {
-        for (is_reserved, is_template, byte) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)] {
+        for (is_reserved, is_template, byte) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)]
+        {
             let marks = Marks { is_reserved, is_template };
             assert_eq!(encode(&marks).unwrap()[1..], [byte]);
             assert_eq!(decode::<Marks>(&[FORMAT, byte]), Ok(marks));

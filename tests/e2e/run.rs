@@ -149,7 +149,8 @@ fn one_request_is_enough() {
         let mut connection = api.connect();
         let answer = connection.send(&api.call("GET", "/metrics").request()).unwrap();
         let text = String::from_utf8(answer.body).unwrap();
-        let counts = text.lines().filter(|line| line.starts_with("hushd_http_requests_total") && !line.contains("/metrics"));
+        let counts =
+            text.lines().filter(|line| line.starts_with("hushd_http_requests_total") && !line.contains("/metrics"));
         counts.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum::<f64>()
     };
     let before = requests(&api);

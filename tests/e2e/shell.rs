@@ -93,10 +93,14 @@ fn a_shell_has_a_projects_secrets_only_within_it() {
             continue;
         }
         let script = match shell_name {
-            "fish" => "hushd shell-hook fish | source; cd shop; hushd trust; emit fish_prompt; printf '[%s]' $ALPHA; \
-                cd /; emit fish_prompt; printf '[%s]' \"$ALPHA\"",
-            _ => "eval \"$(hushd shell-hook zsh)\"; cd shop; hushd trust; _hushd_hook; printf '[%s]' \"$ALPHA\"; cd /; \
-                _hushd_hook; printf '[%s]' \"$ALPHA\"",
+            "fish" => {
+                "hushd shell-hook fish | source; cd shop; hushd trust; emit fish_prompt; printf '[%s]' $ALPHA; \
+                cd /; emit fish_prompt; printf '[%s]' \"$ALPHA\""
+            }
+            _ => {
+                "eval \"$(hushd shell-hook zsh)\"; cd shop; hushd trust; _hushd_hook; printf '[%s]' \"$ALPHA\"; cd /; \
+                _hushd_hook; printf '[%s]' \"$ALPHA\""
+            }
         };
         let output = shell(sandbox, shell_name, script).exits(0);
         assert_eq!(output.stdout, "[quoted ' and \"\n$HOME `x` \\ ][]", "{shell_name}");
@@ -128,12 +132,11 @@ fn clients_start_one_daemon_together() {
     for daemon in &daemons {
         kill_process(*daemon, Signal::TERM).unwrap();
     }
-    let said: Vec<String> =
-        outputs.iter().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).collect();
+    let said: Vec<String> = outputs.iter().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).collect();
     assert!(outputs.iter().all(|output| output.status.success()), "{said:?}");
     assert_eq!(daemons.len(), 1, "{said:?}");
     assert_eq!(said.iter().filter(|text| text.contains("starting the daemon")).count(), 1, "{said:?}");
-    assert!(fs::read_to_string(sandbox.path("state/hushd/daemon.log")).unwrap().contains("listening"));
+    assert!(fs::read_to_string(sandbox.path("state/hushd/daemon.log")).unwrap().contains("ready listeners="));
     // Who names an address gets no other daemon, and where there is no vault there is nothing to start.
     let addr = format!("unix://{}", sandbox.path("runtime/none.sock").display());
     sandbox.run(&["list", "--addr", &addr]).fails(69, "no daemon answers", "");

@@ -129,7 +129,8 @@ pub fn read(session: &mut Session, selection: &Selection) -> Result<Environment,
             variables.insert(name.to_string(), Variable { name: name.to_string(), value, secret, file: wish.file });
         } else if let (Some(default), false) = (&wish.default, wish.required) {
             let value = SecretValue::new(default.clone());
-            variables.insert(name.to_string(), Variable { name: name.to_string(), value, secret: None, file: wish.file });
+            variables
+                .insert(name.to_string(), Variable { name: name.to_string(), value, secret: None, file: wish.file });
         } else if wish.required {
             missing.push(&wish.key);
         }
@@ -296,12 +297,7 @@ struct Found {
 }
 
 impl Found {
-    fn all(
-        &mut self,
-        session: &mut Session,
-        namespaces: &[Namespace],
-        prefix: Option<&str>,
-    ) -> Result<(), CliError> {
+    fn all(&mut self, session: &mut Session, namespaces: &[Namespace], prefix: Option<&str>) -> Result<(), CliError> {
         for namespace in namespaces {
             self.take(session, namespace, None, prefix)?;
         }
@@ -310,12 +306,7 @@ impl Found {
         Ok(())
     }
 
-    fn named(
-        &mut self,
-        session: &mut Session,
-        namespaces: &[Namespace],
-        keys: &BTreeSet<Key>,
-    ) -> Result<(), CliError> {
+    fn named(&mut self, session: &mut Session, namespaces: &[Namespace], keys: &BTreeSet<Key>) -> Result<(), CliError> {
         let unknown = |key: &&Key| {
             let told = self.prefix.as_deref().is_some_and(|prefix| key.as_str().starts_with(prefix));
             !told && !self.stored.contains_key(*key) && !self.asked.contains(*key)

@@ -62,12 +62,7 @@ pub(super) fn resolve(key: &Key, stored: &BTreeMap<Key, Stored>) -> Result<Secre
     Ok(SecretValue::new(std::mem::take(&mut text)))
 }
 
-fn expand(
-    key: &Key,
-    stored: &BTreeMap<Key, Stored>,
-    way: &mut Way,
-    text: &mut String,
-) -> Result<(), CliError> {
+fn expand(key: &Key, stored: &BTreeMap<Key, Stored>, way: &mut Way, text: &mut String) -> Result<(), CliError> {
     let cycle = way.keys.contains(key);
     way.keys.push(key.clone());
     way.steps += 1;
@@ -76,8 +71,11 @@ fn expand(
             .hint(format!("change one of them: hushd set {key} --template")));
     }
     let Some(found) = stored.get(key) else {
-        return Err(CliError::new(ErrorKind::NotFound, format!("a template refers to what is not there: {}", shown(&way.keys)))
-            .hint(format!("set it: hushd set {key}")));
+        return Err(CliError::new(
+            ErrorKind::NotFound,
+            format!("a template refers to what is not there: {}", shown(&way.keys)),
+        )
+        .hint(format!("set it: hushd set {key}")));
     };
     let pieces = if found.is_template {
         pieces(found.value.expose_secret()).map_err(|message| malformed(&way.keys, message))?

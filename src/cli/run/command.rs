@@ -18,8 +18,21 @@ use crate::model::CREDENTIAL_VARIABLES;
 
 /// What a pristine environment still has.
 const BASIC: [&str; 15] = [
-    "COLORTERM", "COLUMNS", "HOME", "LANG", "LANGUAGE", "LINES", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "TZ",
-    "USER", "XDG_RUNTIME_DIR",
+    "COLORTERM",
+    "COLUMNS",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "LOGNAME",
+    "PATH",
+    "PWD",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_RUNTIME_DIR",
 ];
 
 /// A command that has its environment.
@@ -35,19 +48,13 @@ pub(super) struct Prepared {
 /// # Errors
 ///
 /// [`ErrorKind::BadData`] for a value that no variable can have.
-pub(super) fn prepare(
-    words: &[OsString],
-    environment: &Environment,
-    pristine: bool,
-) -> Result<Prepared, CliError> {
+pub(super) fn prepare(words: &[OsString], environment: &Environment, pristine: bool) -> Result<Prepared, CliError> {
     let (program, arguments) = words.split_first().ok_or_else(no_words)?;
     let mut command = Command::new(program);
     command.args(arguments);
     if pristine {
         command.env_clear();
-        let basic = |name: &OsStr| {
-            name.to_str().is_some_and(|name| BASIC.contains(&name) || name.starts_with("LC_"))
-        };
+        let basic = |name: &OsStr| name.to_str().is_some_and(|name| BASIC.contains(&name) || name.starts_with("LC_"));
         command.envs(std::env::vars_os().filter(|(name, _)| basic(name)));
     }
     for name in CREDENTIAL_VARIABLES {
@@ -61,8 +68,11 @@ pub(super) fn prepare(
             command.env(&variable.name, format!("/proc/self/fd/{}", file.as_raw_fd()));
             files.push(file);
         } else if variable.value.expose_secret().contains('\0') {
-            return Err(problem(variable, "has a NUL character, which no variable can have")
-                .hint(format!("give it as a file: --file {}={}", variable.name, key_of(variable))));
+            return Err(problem(variable, "has a NUL character, which no variable can have").hint(format!(
+                "give it as a file: --file {}={}",
+                variable.name,
+                key_of(variable)
+            )));
         } else {
             command.env(&variable.name, variable.value.expose_secret());
         }
@@ -85,7 +95,8 @@ pub(super) fn failure(words: &[OsString], error: &io::Error) -> CliError {
     if kind == io::ErrorKind::NotFound {
         return CliError::new(ErrorKind::NoCommand, format!("command not found: {program}"));
     }
-    let failure = CliError::new(ErrorKind::NotExecutable, format!("cannot run {program}: {}", io_message(error).to_lowercase()));
+    let failure =
+        CliError::new(ErrorKind::NotExecutable, format!("cannot run {program}: {}", io_message(error).to_lowercase()));
     if kind == io::ErrorKind::ArgumentListTooLong {
         return failure.hint("give long values as files: --file ENV=KEY").hint("or fewer: --only A,B");
     }

@@ -56,9 +56,9 @@ impl Patterns {
             first[usize::from(pattern[0])] = true;
         }
         // The kind that takes the least memory: a value may have a mebibyte.
-        let build = AhoCorasick::builder().kind(Some(AhoCorasickKind::NoncontiguousNFA)).build(
-            sorted.iter().map(|pattern| pattern.as_slice()),
-        );
+        let build = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .build(sorted.iter().map(|pattern| pattern.as_slice()));
         let searcher = if sorted.is_empty() { None } else { build.ok() };
         Self { sorted, searcher, longest, first }
     }

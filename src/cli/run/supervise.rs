@@ -87,16 +87,8 @@ pub(super) fn run(plan: Plan, globals: &Globals) -> Result<(), CliError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(other)?;
     let screen = if plan.redact { Some(Screen::open().map_err(other)?) } else { None };
-    let mut supervisor = Supervisor {
-        globals,
-        screen,
-        sender,
-        environment,
-        hidden: Vec::new(),
-        child: None,
-        streams: 0,
-        plan,
-    };
+    let mut supervisor =
+        Supervisor { globals, screen, sender, environment, hidden: Vec::new(), child: None, streams: 0, plan };
     let code = runtime.block_on(supervisor.supervise(&mut happenings));
     // The terminal is given back before anything is said.
     drop(supervisor);

@@ -80,8 +80,9 @@ fn once(
         if sender.is_closed() { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     });
     match ended {
-        Ok(())
-        | Err(ClientError::Unwritten { .. } | ClientError::Broken { .. } | ClientError::TimedOut { .. }) => Ok(()),
+        Ok(()) | Err(ClientError::Unwritten { .. } | ClientError::Broken { .. } | ClientError::TimedOut { .. }) => {
+            Ok(())
+        }
         Err(error) => Err(session.explain(error)),
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::{set, start};
-use crate::harness::cli::{self, Output};
 use crate::harness::Api;
+use crate::harness::cli::{self, Output};
 
 const FILE: &str = r#"
 namespace = "shop/dev"
@@ -53,8 +53,14 @@ fn fill(api: &Api) {
     }
 }
 
-const SHOW: [&str; 6] =
-    ["run", "--", "sh", "-c", "printf '%s|%s|%s|%s' \"$DATABASE_URL\" \"$STRIPE\" \"$PORT\" \"$SENTRY_DSN$UNNAMED\"", "x"];
+const SHOW: [&str; 6] = [
+    "run",
+    "--",
+    "sh",
+    "-c",
+    "printf '%s|%s|%s|%s' \"$DATABASE_URL\" \"$STRIPE\" \"$PORT\" \"$SENTRY_DSN$UNNAMED\"",
+    "x",
+];
 
 #[test]
 fn a_projects_commands_get_what_its_file_names() {
@@ -85,7 +91,11 @@ fn a_profile_has_its_own_namespace_and_more() {
     project(&api, FILE);
     within(&api, "shop", &["trust"]).exits(0);
     let prod: Vec<&str> = ["run", "--profile", "prod"].iter().chain(&SHOW[1..]).copied().collect();
-    within(&api, "shop", &prod).fails(66, "secret not found: SENTRY_DSN (looked in shop/prod)", "--namespace shop/prod");
+    within(&api, "shop", &prod).fails(
+        66,
+        "secret not found: SENTRY_DSN (looked in shop/prod)",
+        "--namespace shop/prod",
+    );
     set(&api, "shop/prod", "SENTRY_DSN", "prod sentry");
     assert_eq!(within(&api, "shop", &prod).exits(0).stdout, "prod database|prod stripe|3000|prod sentry");
     let mut command = api.vault.sandbox.hushd(&["get", "STRIPE_KEY"]);

@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::{set, shell, start};
-use crate::harness::api::secret;
 use crate::harness::Api;
+use crate::harness::api::secret;
 
 #[track_caller]
 fn set_template(api: &Api, key: &str, value: &str) {
