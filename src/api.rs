@@ -8,7 +8,7 @@ mod vault_keys;
 
 pub use events::{EventKind, EventMessage};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -62,6 +62,10 @@ pub struct CreateSecretRequest {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub is_reserved: Option<bool>,
+    /// Whether the value refers to other secrets by `${NAME}`, for clients to put in; false when absent.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub is_template: Option<bool>,
     /// From when on it can no longer be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -106,6 +110,10 @@ pub struct UpdateSecretRequest {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub is_reserved: Option<bool>,
+    /// Whether the value refers to other secrets by `${NAME}`, for clients to put in.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub is_template: Option<bool>,
     /// From when on it can no longer be read; null removes the expiry.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -126,6 +134,9 @@ pub struct SecretMetadata {
     pub is_active: bool,
     /// Whether it is protected from deletion.
     pub is_reserved: bool,
+    /// Whether the value refers to other secrets by `${NAME}`, for clients to put in; absent where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_template: bool,
     /// When it was last revealed.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
@@ -211,6 +222,9 @@ pub struct EnvironmentResponse {
     #[serde(serialize_with = "expose_all")]
     #[schema(value_type = BTreeMap<String, String>)]
     pub environment: BTreeMap<String, SecretValue>,
+    /// Which of them refer to other secrets by `${NAME}`, for clients to put in; absent where none does.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub templates: BTreeSet<String>,
     /// Moves whenever a secret of the namespace changes; never moves back.
     pub revision: u64,
 }

@@ -156,8 +156,13 @@ impl Change {
                 // What is created has a value (API contract), and nobody may see the one that is in between.
                 let gone = Some(SystemClock.now());
                 let value = Some(SecretValue::new("-".to_owned()));
-                let request =
-                    CreateSecretRequest { key: Some(key.to_string()), value, is_reserved: None, expires_at: gone };
+                let request = CreateSecretRequest {
+                    key: Some(key.to_string()),
+                    value,
+                    is_reserved: None,
+                    is_template: None,
+                    expires_at: gone,
+                };
                 let created = client.create_secret(&namespace, &request)?;
                 let value = Some(SecretValue::new(String::new()));
                 let request =
@@ -169,6 +174,7 @@ impl Change {
                     key: Some(key.to_string()),
                     value: Some(value.clone()),
                     is_reserved: None,
+                    is_template: None,
                     expires_at: self.expires_at,
                 };
                 client.create_secret(&namespace, &request).map(drop)

@@ -1,10 +1,11 @@
 //! `hushd consumers`: who reads a secret, and who still holds an old revision of it.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use crate::api::SecretConsumer;
 use crate::cli::table::{self, Cell, Column};
-use crate::cli::{CliError, Globals, Session, Style, parse};
+use crate::cli::{CliError, Globals, Session, Style, complete, parse};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::model::Key;
 
@@ -13,7 +14,7 @@ use crate::model::Key;
 #[command(after_long_help = AFTER_HELP)]
 pub struct ConsumersArgs {
     /// Name of the secret
-    #[arg(value_name = "KEY", value_parser = parse::key)]
+    #[arg(value_name = "KEY", value_parser = parse::key, add = ArgValueCompleter::new(complete::keys))]
     key: Key,
     /// Only those who still hold an old revision
     #[arg(long)]

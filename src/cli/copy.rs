@@ -62,7 +62,6 @@ With --json: {\"from\": {\"namespace\", \"key\"}, \"to\": {\"namespace\", \"key\
 /// # Errors
 ///
 /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] where there is a secret of that name.
-#[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
 pub fn run(args: CopyArgs, globals: &Globals) -> Result<(), CliError> {
     let mut session = Session::open(globals)?;
     let (from, to) = (session.namespace.clone(), args.to.clone().unwrap_or_else(|| session.namespace.clone()));
@@ -159,11 +158,13 @@ fn copy(
     let answer = session.client.read_secret(&session.namespace, key, None);
     let value = answer.map_err(|error| session.explain(error))?.body.value;
     let known = listed.iter().find(|secret| secret.key == key.as_str());
-    let (is_reserved, expires_at) = known.map_or((false, None), |secret| (secret.is_reserved, secret.expires_at));
+    let (is_reserved, is_template, expires_at) =
+        known.map_or((false, false, None), |secret| (secret.is_reserved, secret.is_template, secret.expires_at));
     let update = UpdateSecretRequest {
         value: Some(value.clone()),
         is_active: None,
         is_reserved: Some(is_reserved),
+        is_template: Some(is_template),
         expires_at: Some(expires_at),
     };
     // An empty value cannot be created; it is put in the place of another one that nobody could read.
@@ -176,6 +177,7 @@ fn copy(
         key: Some(new.to_string()),
         value: Some(first),
         is_reserved: Some(is_reserved),
+        is_template: Some(is_template),
         expires_at: gone,
     };
     let created = session.client.create_secret(namespace, &request);

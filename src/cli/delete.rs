@@ -1,8 +1,9 @@
 //! `hushd delete`: takes a secret out of use, or destroys it.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
-use crate::cli::{CliError, ErrorKind, Globals, Session, parse};
+use crate::cli::{CliError, ErrorKind, Globals, Session, complete, parse};
 use crate::model::Key;
 
 /// Delete a secret; hushd undelete brings it back
@@ -10,7 +11,7 @@ use crate::model::Key;
 #[command(after_long_help = AFTER_HELP)]
 pub struct DeleteArgs {
     /// Name of the secret
-    #[arg(value_parser = parse::key)]
+    #[arg(value_parser = parse::key, add = ArgValueCompleter::new(complete::keys))]
     key: Key,
     /// Destroy the secret and all its revisions for good; asks first
     #[arg(long)]

@@ -109,6 +109,8 @@ fn digests() -> Result<impl Fn(&SecretValue) -> String, CliError> {
         Hmac::<Sha256>::new_from_slice(&*key).map_err(|error| CliError::from_error(ErrorKind::Internal, &error))?;
     Ok(move |value: &SecretValue| {
         let digest = keyed.clone().chain_update(value.expose_secret()).finalize().into_bytes();
-        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        let mut digits = format!("{digest:x}");
+        digits.truncate(12);
+        digits
     })
 }

@@ -57,7 +57,7 @@ pub fn run(args: EditArgs, globals: &Globals) -> Result<(), CliError> {
         let wrong = match wanted(file.path()) {
             Ok(wanted) => {
                 let planned = planned(&values, wanted, &before);
-                return finish(&mut session, file, planned, &before, globals);
+                return finish(&mut session, file, &planned, &before, globals);
             }
             Err(error) => error,
         };
@@ -100,7 +100,7 @@ fn private_file(text: &str, globals: &Globals) -> Result<NamedTempFile, CliError
 fn is_in_memory(directory: &Path) -> bool {
     const TMPFS: i64 = 0x0102_1994;
     #[cfg(target_os = "linux")]
-    let found = rustix::fs::statfs(directory).is_ok_and(|system| i64::from(system.f_type) == TMPFS);
+    let found = rustix::fs::statfs(directory).is_ok_and(|system| system.f_type == TMPFS);
     #[cfg(not(target_os = "linux"))]
     let found = false;
     found
@@ -160,7 +160,7 @@ fn planned(before: &Values, wanted: Values, present: &Present) -> Vec<Change> {
 fn finish(
     session: &mut Session,
     file: NamedTempFile,
-    planned: Vec<Change>,
+    planned: &[Change],
     before: &Present,
     globals: &Globals,
 ) -> Result<(), CliError> {
@@ -183,13 +183,13 @@ fn finish(
             CliError::new(ErrorKind::Conflict, format!("nothing was written: {} was changed meanwhile", change.key));
         return Err(kept(file, error));
     }
-    if let Err(error) = changes::apply(session, &planned, globals) {
+    if let Err(error) = changes::apply(session, planned, globals) {
         return Err(kept(file, error));
     }
     if globals.output.is_json() {
-        return globals.output.json(&changes::document(&planned, session, false));
+        return globals.output.json(&changes::document(planned, session, false));
     }
-    for line in changes::text(&planned, globals).lines() {
+    for line in changes::text(planned, globals).lines() {
         globals.output.note(line);
     }
     Ok(())

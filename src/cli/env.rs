@@ -1,5 +1,5 @@
-//! `hushd env` and `hushd export`: the values of a namespace as other programs read them; and [`read`], by which every
-//! verb that needs many values gets them.
+//! `hushd env` and `hushd export`: the values of a namespace as other programs read them; [`resolved`] and [`read`], by
+//! which every verb that needs many values gets them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::dotenv::Dialect;
 use crate::cli::formats::{self, Format, Values};
-use crate::cli::{CliError, ErrorKind, Globals, Session, parse};
+use crate::cli::{CliError, ErrorKind, Globals, Session, environment, parse};
 use crate::model::{Key, Namespace};
 use crate::paths::{PathsError, replace_private, write_private_new};
 
@@ -89,7 +89,7 @@ struct Document<'a> {
 #[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
 pub fn run(args: EnvArgs, globals: &Globals) -> Result<(), CliError> {
     let mut session = Session::open(globals)?;
-    let values = read(&mut session, &args.what.selection)?;
+    let values = resolved(&mut session, &args.what.selection)?;
     print(&values, args.format, &args.what, &session.namespace, globals)
 }
 
@@ -101,7 +101,7 @@ pub fn run(args: EnvArgs, globals: &Globals) -> Result<(), CliError> {
 #[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
 pub fn export(args: ExportArgs, globals: &Globals) -> Result<(), CliError> {
     let mut session = Session::open(globals)?;
-    let values = read(&mut session, &args.what.selection)?;
+    let values = resolved(&mut session, &args.what.selection)?;
     let Some(path) = &args.output else {
         return print(&values, args.format, &args.what, &session.namespace, globals);
     };
@@ -137,7 +137,16 @@ fn print(
     globals.output.data(text.as_bytes())
 }
 
-/// The values of the session's namespace: the one way by which verbs get many of them.
+/// The values as commands get them: with what the namespace inherits, and templates resolved.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] with the names that are missing, and what is wrong with a template.
+pub fn resolved(session: &mut Session, selection: &Selection) -> Result<Values, CliError> {
+    environment::values(session, selection.only.as_deref(), selection.prefix.as_deref())
+}
+
+/// The values of the session's namespace as they are stored: for who changes or compares them.
 ///
 /// # Errors
 ///

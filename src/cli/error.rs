@@ -39,6 +39,12 @@ pub enum ErrorKind {
     Configuration,
     /// The reader of the output has gone, which is no failure at all.
     ClosedPipe,
+    /// The command to run cannot be executed.
+    NotExecutable,
+    /// There is no such command to run.
+    NoCommand,
+    /// The command that was run ended so, and has said why itself.
+    Ended(u8),
 }
 
 /// Why a verb failed.

@@ -21,6 +21,10 @@ pub const fn code(kind: ErrorKind) -> u8 {
         ErrorKind::TryAgain => 75,
         ErrorKind::NotPermitted => 77,
         ErrorKind::Configuration => 78,
+        // As shells have it.
+        ErrorKind::NotExecutable => 126,
+        ErrorKind::NoCommand => 127,
+        ErrorKind::Ended(code) => code,
     }
 }
 
@@ -47,8 +51,11 @@ mod tests {
             ErrorKind::NotPermitted,
             ErrorKind::Configuration,
             ErrorKind::ClosedPipe,
+            ErrorKind::NotExecutable,
+            ErrorKind::NoCommand,
+            ErrorKind::Ended(42),
         ]
         .map(code);
-        assert_eq!(numbers, [1, 2, 65, 66, 69, 70, 73, 75, 77, 78, 0]);
+        assert_eq!(numbers, [1, 2, 65, 66, 69, 70, 73, 75, 77, 78, 0, 126, 127, 42]);
     }
 }

@@ -1,9 +1,10 @@
 //! `hushd get`: prints a value.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::cli::{CliError, Globals, Session, clipboard, parse};
+use crate::cli::{CliError, Globals, Session, clipboard, complete, parse};
 use crate::model::{Key, SecretValue};
 
 /// Print the value of a secret
@@ -11,7 +12,7 @@ use crate::model::{Key, SecretValue};
 #[command(after_long_help = AFTER_HELP)]
 pub struct GetArgs {
     /// Name of the secret
-    #[arg(value_parser = parse::key)]
+    #[arg(value_parser = parse::key, add = ArgValueCompleter::new(complete::keys))]
     key: Key,
     /// Add no newline to the value
     #[arg(long)]

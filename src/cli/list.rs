@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::api::{ListSecretsResponse, SecretMetadata};
 use crate::cli::table::{self, Cell, Column};
-use crate::cli::{CliError, Globals, Session, Style, parse};
+use crate::cli::{CliError, Globals, Session, Style, explain, parse};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 
 /// List the secrets of the namespace, without their values
@@ -14,11 +14,18 @@ pub struct ListArgs {
     /// List deleted and expired ones too
     #[arg(long)]
     all: bool,
+    /// Show what a command of hushd run would get, and where each variable comes from
+    #[arg(long, conflicts_with = "all")]
+    explain: bool,
 }
 
 const AFTER_HELP: &str = "\
+With -v times are told with their date too, in UTC.
+
 With --json: {\"secrets\": [{\"id\", \"key\", \"namespace\", \"isActive\", \"isReserved\", \"lastUsedAt\",
-\"expiresAt\", \"createdAt\", \"updatedAt\", \"revision\"}]}, in the order of their keys.";
+\"expiresAt\", \"createdAt\", \"updatedAt\", \"revision\"}]}, in the order of their keys. With --explain:
+{\"namespaces\", \"variables\": [{\"variable\", \"key\", \"namespace\", \"hides\", \"default\", \"required\",
+\"description\", \"isTemplate\", \"file\"}]}; the namespace is null where there is no such secret.";
 
 const COLUMNS: [Column; 6] = [
     Column { title: "KEY", spare: 0 },
@@ -36,6 +43,9 @@ const COLUMNS: [Column; 6] = [
 /// Those of every call to the daemon; an empty list is none.
 #[expect(clippy::needless_pass_by_value, reason = "every verb has this signature")]
 pub fn run(args: ListArgs, globals: &Globals) -> Result<(), CliError> {
+    if args.explain {
+        return explain::run(globals);
+    }
     let output = &globals.output;
     let mut session = Session::open(globals)?;
     let answer = session.client.list_secrets(&session.namespace);
@@ -52,7 +62,8 @@ pub fn run(args: ListArgs, globals: &Globals) -> Result<(), CliError> {
         output.note(format_args!("no secrets in the namespace {}{hidden}", session.namespace));
         return Ok(());
     }
-    let rows: Vec<Vec<Cell>> = secrets.iter().map(|secret| row(secret, now)).collect();
+    let told = if output.is_verbose() { parse::distance_and_moment } else { parse::distance };
+    let rows: Vec<Vec<Cell>> = secrets.iter().map(|secret| row(secret, now, told)).collect();
     output.data(table::render(output, &COLUMNS, &rows).as_bytes())
 }
 
@@ -64,16 +75,17 @@ fn is_expired(secret: &SecretMetadata, now: Timestamp) -> bool {
     secret.expires_at.is_some_and(|at| at <= now)
 }
 
-fn row(secret: &SecretMetadata, now: Timestamp) -> Vec<Cell> {
-    let distance = |moment: Option<Timestamp>| moment.map_or("never".to_owned(), |at| parse::distance(now, at));
+fn row(secret: &SecretMetadata, now: Timestamp, told: fn(Timestamp, Timestamp) -> String) -> Vec<Cell> {
+    let distance = |moment: Option<Timestamp>| moment.map_or("never".to_owned(), |at| told(now, at));
     let expired = is_expired(secret, now);
-    let flags = [("deleted", !secret.is_active), ("expired", expired), ("reserved", secret.is_reserved)];
-    let flags: Vec<&str> = flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
+    let gone = [("deleted", !secret.is_active), ("expired", expired)];
+    let marks = [("reserved", secret.is_reserved), ("template", secret.is_template)];
+    let flags: Vec<&str> = gone.into_iter().chain(marks).filter(|(_, set)| *set).map(|(name, _)| name).collect();
     let style = if is_readable(secret, now) { Style::Plain } else { Style::Warning };
     vec![
         secret.key.clone().into(),
         secret.revision.to_string().into(),
-        parse::distance(now, secret.updated_at).into(),
+        told(now, secret.updated_at).into(),
         distance(secret.expires_at).into(),
         distance(secret.last_used_at).into(),
         Cell { text: flags.join(","), style },
@@ -91,6 +103,7 @@ mod tests {
             namespace: "default".to_owned(),
             is_active: true,
             is_reserved: false,
+            is_template: false,
             last_used_at: None,
             expires_at: None,
             created_at: Timestamp::from_millis(0),
@@ -100,7 +113,7 @@ mod tests {
     }
 
     fn texts(secret: &SecretMetadata) -> Vec<String> {
-        row(secret, Timestamp::from_millis(120_000)).into_iter().map(|cell| cell.text).collect()
+        row(secret, Timestamp::from_millis(120_000), parse::distance).into_iter().map(|cell| cell.text).collect()
     }
 
     #[test]

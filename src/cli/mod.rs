@@ -6,12 +6,14 @@
 mod anon_key;
 mod api_key;
 mod audit;
+mod autostart;
 mod backup;
 mod bar;
 mod changes;
 mod check;
 mod clipboard;
 mod compact;
+mod complete;
 mod completions;
 mod config;
 mod consumers;
@@ -22,8 +24,10 @@ mod diff;
 mod dotenv;
 mod edit;
 mod env;
+mod environment;
 mod error;
 mod exit;
+mod explain;
 mod formats;
 mod generate;
 mod get;
@@ -39,18 +43,22 @@ mod output;
 mod parse;
 mod passphrase;
 mod policy;
+mod project;
 mod recipient;
 mod render;
 mod restore;
 mod restore_keys;
 mod rotate;
+mod run;
 mod seal;
 mod serve;
 mod session;
 mod set;
+mod shell_hook;
 mod status;
 mod table;
 mod token;
+mod trust;
 mod undelete;
 mod unseal;
 mod usage;
@@ -83,10 +91,13 @@ Environment:
   HUSHD_ADDR, HUSHD_NAMESPACE, HUSHD_TOKEN_FILE, HUSHD_CONFIG
                as the options of these names
   HUSHD_TOKEN  the credential itself, where no file is named
+  HUSHD_PROFILE
+               as --profile
   HUSHD_REASON why, for the audit trail
   HUSHD_LOG    what the daemon logs: info, debug, or a list such as info,hushd::store=debug
   NO_COLOR     no colours
-An option beats the environment, which beats the configuration file.
+An option beats the environment, which beats the project's file (.hushd.toml), which beats the
+configuration file.
 
 Exit codes:
   0   done                    70  internal
@@ -95,6 +106,7 @@ Exit codes:
   65  bad data                77  not permitted
   66  not found               78  configuration
   69  daemon unreachable
+  hushd run: as the command ends; 126 where it cannot be executed, 127 where there is none
 
 Values and data go to standard output, everything else to standard error. With --json every verb
 prints one JSON document whose fields stay: its --help shows them.";
@@ -122,6 +134,13 @@ enum Verb {
     Render(render::RenderArgs),
     Credential(credential::CredentialArgs),
     Watch(watch::WatchArgs),
+    Run(run::RunArgs),
+    Trust(trust::TrustArgs),
+    ShellHook(shell_hook::ShellHookArgs),
+    #[command(hide = true)]
+    ShellEnv(shell_hook::ShellEnvArgs),
+    #[command(hide = true)]
+    RunOnTerminal(run::session::SessionArgs),
     Token(token::TokenArgs),
     ApiKey(api_key::ApiKeyArgs),
     AnonKey(anon_key::AnonKeyArgs),
@@ -156,6 +175,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(environment: Environment) -> Result<(), CliError> {
+    match completions::answer() {
+        Ok(false) => {}
+        Ok(true) => return Ok(()),
+        Err(error) => return usage::answer(&error),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
@@ -185,6 +209,11 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Render(args) => render::run(args, globals),
         Verb::Credential(args) => credential::run(args, globals),
         Verb::Watch(args) => watch::run(args, globals),
+        Verb::Run(args) => run::run(args, globals),
+        Verb::Trust(args) => trust::run(args, globals),
+        Verb::ShellHook(args) => shell_hook::run(args, globals),
+        Verb::ShellEnv(args) => shell_hook::run_env(args, globals),
+        Verb::RunOnTerminal(args) => run::session::run(&args),
         Verb::Token(args) => token::run(args, globals),
         Verb::ApiKey(args) => api_key::run(args, globals),
         Verb::AnonKey(args) => anon_key::run(args, globals),

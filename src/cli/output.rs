@@ -64,6 +64,11 @@ impl Output {
         self.json
     }
 
+    /// Whether `-v` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
     /// Columns of the terminal; `None` where stdout is none.
     pub fn width(&self) -> Option<usize> {
         self.width
@@ -140,13 +145,18 @@ impl Output {
         }
     }
 
+    /// Whether there is a terminal to ask on.
+    pub fn can_confirm(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks a question on the terminal that is answered with yes or no; anything but a yes is a no.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] where there is no terminal, [`ErrorKind::Other`] where it cannot be read.
     pub fn confirm(&self, question: impl fmt::Display) -> Result<bool, CliError> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.can_confirm() {
             return Err(CliError::new(
                 ErrorKind::Usage,
                 "this needs a confirmation, and there is no terminal to ask on",
@@ -161,7 +171,7 @@ impl Output {
 
     /// Says why the verb failed and what to do.
     pub fn failure(error: &CliError) {
-        if error.kind() == ErrorKind::ClosedPipe {
+        if matches!(error.kind(), ErrorKind::ClosedPipe | ErrorKind::Ended(_)) {
             return;
         }
         say(format_args!("hushd: error: {}", error.message()));

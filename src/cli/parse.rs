@@ -5,9 +5,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
+use crate::cli::environment::Mapping;
 use crate::clock::Timestamp;
 pub use crate::config::duration;
-use crate::model::{InvalidNamespace, Key, Namespace};
+use crate::model::{InvalidNamespace, InvalidVariableName, Key, Namespace, VariableName};
 
 /// From when on a secret can no longer be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,31 @@ pub fn namespace(text: &str) -> Result<Namespace, String> {
     })
 }
 
+/// Reads the name of a variable.
+pub fn variable(text: &str) -> Result<VariableName, String> {
+    text.parse().map_err(|error: InvalidVariableName| error.to_string())
+}
+
+/// Reads `ENV=KEY`.
+pub fn mapping(text: &str) -> Result<Mapping, String> {
+    let (name, key) = text.split_once('=').ok_or("expected ENV=KEY: a variable and the secret that it is")?;
+    Ok(Mapping { name: variable(name)?, key: self::key(key)? })
+}
+
+/// Reads the name of a signal that makes a program look at something anew, or end.
+pub fn signal(text: &str) -> Result<Signal, String> {
+    match text.to_uppercase().trim_start_matches("SIG") {
+        "HUP" => Ok(Signal::HUP),
+        "INT" => Ok(Signal::INT),
+        "QUIT" => Ok(Signal::QUIT),
+        "TERM" => Ok(Signal::TERM),
+        "USR1" => Ok(Signal::USR1),
+        "USR2" => Ok(Signal::USR2),
+        "WINCH" => Ok(Signal::WINCH),
+        _ => Err("expected HUP, INT, QUIT, TERM, USR1, USR2 or WINCH".to_owned()),
+    }
+}
+
 /// How long ago a moment was, or how far off it is, in its largest unit: `3d ago`, `in 29d`.
 pub fn distance(now: Timestamp, moment: Timestamp) -> String {
     let whole = |duration: Duration| {
@@ -78,6 +106,13 @@ pub fn distance(now: Timestamp, moment: Timestamp) -> String {
         }
     };
     if moment > now { format!("in {}", whole(moment.since(now))) } else { format!("{} ago", whole(now.since(moment))) }
+}
+
+/// The same with the moment itself, in UTC: `3d ago, 2026-07-15 12:00Z`.
+pub fn distance_and_moment(now: Timestamp, moment: Timestamp) -> String {
+    let text = moment.to_string();
+    let minutes = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("{}, {minutes}Z", distance(now, moment))
 }
 
 #[cfg(test)]
@@ -113,6 +148,12 @@ mod tests {
     fn a_key_that_was_nearly_right_is_offered_and_a_value_is_not_repeated() {
         assert!(key("stripe-key").unwrap_err().ends_with("did you mean STRIPE_KEY?"));
         assert!(!key("STRIPE_KEY=SK_LIVE").unwrap_err().contains("SK_LIVE"));
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_minute() {
+        let (now, moment) = (Timestamp::from_millis(1_784_116_860_000), Timestamp::from_millis(1_784_116_800_000));
+        assert_eq!(distance_and_moment(now, moment), "1m ago, 2026-07-15 12:00Z");
     }
 
     #[test]

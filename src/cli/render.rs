@@ -10,7 +10,7 @@ use crate::cli::env::{self, Selection};
 use crate::cli::error::{io_message, kind_of_io};
 use crate::cli::{CliError, ErrorKind, Globals, Session};
 use crate::config::FileMode;
-use crate::model::{SecretValue, Template};
+use crate::model::{Key, SecretValue, Template};
 use crate::paths::replace_rendered;
 
 /// Fill in a template: {{ KEY }}
@@ -86,9 +86,9 @@ fn template(path: &Path) -> Result<Template, CliError> {
 
 fn text(session: &mut Session, template: &Template) -> Result<SecretValue, CliError> {
     let keys: Vec<_> = template.keys().into_iter().collect();
-    let values = if keys.is_empty() { env_of_nothing() } else { env::read(session, &Selection::of(keys))? };
+    let values = if keys.is_empty() { env_of_nothing() } else { env::resolved(session, &Selection::of(keys))? };
     template.render(&values).map_err(|missing| {
-        let names: Vec<_> = missing.iter().map(|key| key.as_str()).collect();
+        let names: Vec<_> = missing.iter().map(Key::as_str).collect();
         CliError::new(ErrorKind::NotFound, format!("secret not found: {}", names.join(", ")))
     })
 }

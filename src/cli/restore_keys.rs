@@ -97,6 +97,7 @@ fn plan(session: &mut Session, mut secret: SecretLine, listed: &[SecretMetadata]
             ("value", !same),
             ("isActive", current.is_active != secret.is_active),
             ("isReserved", current.is_reserved != secret.is_reserved),
+            ("isTemplate", current.is_template != secret.is_template),
             ("expiresAt", current.expires_at != secret.expires_at),
         ] {
             if differs {
@@ -120,6 +121,7 @@ fn apply(session: &mut Session, plan: &Plan) -> Result<(), ClientError> {
             value: plan.changes.contains(&"value").then(|| value.clone()),
             is_active: Some(secret.is_active),
             is_reserved: Some(reserved_first),
+            is_template: Some(secret.is_template),
             expires_at: Some(secret.expires_at),
         };
         client.update_secret(namespace, key, &update, Some(current.revision))?;
@@ -130,6 +132,7 @@ fn apply(session: &mut Session, plan: &Plan) -> Result<(), ClientError> {
             key: Some(key.to_string()),
             value: Some(if value.is_empty() { placeholder() } else { value.clone() }),
             is_reserved: Some(reserved_first),
+            is_template: Some(secret.is_template),
             expires_at: secret.expires_at,
         };
         client.create_secret(namespace, &create)?;

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{CliError, ErrorKind, Globals};
+use crate::cli::{CliError, ErrorKind, Globals, autostart, project};
 use crate::client::{Client, ClientError, REQUEST_TIMEOUT};
-use crate::config::{ClientAddress, ListenAddress, Loaded, Source};
+use crate::config::{ClientAddress, ListenAddress, Loaded, Project, Source};
 use crate::model::Namespace;
-use crate::paths::{Role, SYSTEM_SOCKET};
+use crate::paths::SYSTEM_SOCKET;
 
 /// A connection to the daemon, in a namespace.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Session {
     pub client: Client,
     /// Where names live.
     pub namespace: Namespace,
+    /// The project that the command is typed in, where it matters.
+    pub project: Option<Project>,
 }
 
 impl Session {
@@ -37,17 +39,51 @@ impl Session {
     ///
     /// As [`Session::open`].
     pub fn patient(globals: &Globals, limit: Duration) -> Result<Self, CliError> {
-        let loaded = globals.load(Role::Client)?;
+        // Where the namespace is named, nothing else that the project's file says matters.
+        let project = if globals.names_namespace() { None } else { project::trusted(globals)? };
+        Self::connect(globals, project, limit)
+    }
+
+    /// The same for what a project's commands get: its file matters also where the namespace is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn of_project(globals: &Globals) -> Result<Self, CliError> {
+        let mut project = project::trusted(globals)?;
+        if let Some(project) = project.as_mut().filter(|_| globals.names_namespace()) {
+            project.inherit.clear();
+        }
+        Self::connect(globals, project, REQUEST_TIMEOUT)
+    }
+
+    fn connect(globals: &Globals, project: Option<Project>, limit: Duration) -> Result<Self, CliError> {
+        let loaded = globals.load_in(project.as_ref())?;
         let addresses = addresses(&loaded);
         let client = Client::connect(&addresses, loaded.config.client.token.as_ref(), limit);
-        let mut client = client.map_err(|error| {
-            if let ClientError::NotRunning { tried } = &error { not_running(&loaded, tried) } else { error.into() }
-        })?;
+        let mut client = match client {
+            Err(ClientError::NotRunning { .. }) if globals.autostart && may_start(&loaded) => {
+                autostart::connect(&loaded, &addresses, limit, globals)?
+            }
+            Err(ClientError::NotRunning { tried }) => return Err(not_running(&loaded, &tried)),
+            client => client?,
+        };
         if let Some(reason) = globals.environment.text("HUSHD_REASON")? {
             client.set_reason(reason);
         }
         globals.output.detail(format_args!("connected to {}", client.address()));
-        Ok(Self { client, namespace: loaded.config.client.namespace })
+        Ok(Self { client, namespace: loaded.config.client.namespace, project })
+    }
+
+    /// The namespace, then those that it inherits from, the nearest first.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        let mut namespaces = vec![self.namespace.clone()];
+        for inherited in self.project.iter().flat_map(|project| &project.inherit) {
+            if !namespaces.contains(inherited) {
+                namespaces.push(inherited.clone());
+            }
+        }
+        namespaces
     }
 
     /// The words for a call that failed, with the next command to type.
@@ -87,6 +123,12 @@ fn addresses(loaded: &Loaded) -> Vec<ClientAddress> {
     addresses
 }
 
+/// Whether the user's own daemon may be started: where there is its vault, and nobody named another place.
+fn may_start(loaded: &Loaded) -> bool {
+    let client = &loaded.config.client;
+    client.autostart && client.addr.is_none() && loaded.config.vault.data_dir.join("keyring.age").exists()
+}
+
 fn not_running(loaded: &Loaded, tried: &[ClientAddress]) -> CliError {
     let unreachable = |message: &str| CliError::new(ErrorKind::Unreachable, message);
     if let (Some(address), Some(source)) = (&loaded.config.client.addr, source_of_address(loaded)) {
@@ -119,7 +161,7 @@ fn has_vault(directory: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::config::Flags;
-    use crate::paths::{Environment, UserDirectories};
+    use crate::paths::{Environment, Role, UserDirectories};
 
     /// What a user of this home has.
     fn loaded(home: &Path, config: &str) -> Loaded {

@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use crate::api::{CreateSecretRequest, UpdateSecretRequest};
 use crate::cli::generate::{Charset, generate};
 use crate::cli::parse::{self, Expiry};
-use crate::cli::{CliError, ErrorKind, Globals, Session, input};
+use crate::cli::{CliError, ErrorKind, Globals, Session, complete, input};
 use crate::client::ClientError;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::model::{Key, SecretValue};
@@ -23,7 +24,7 @@ use crate::model::{Key, SecretValue};
 pub struct SetArgs {
     // Not yet a key: KEY=VALUE is a slip that must not be repeated in an error.
     /// Name of the secret
-    #[arg(value_name = "KEY", value_parser = typed)]
+    #[arg(value_name = "KEY", value_parser = typed, add = ArgValueCompleter::new(complete::keys))]
     key: SecretValue,
     #[arg(hide = true, value_name = "VALUE", value_parser = typed)]
     stray: Vec<SecretValue>,
@@ -56,6 +57,16 @@ pub struct SetArgs {
         action = ArgAction::Set
     )]
     reserved: Option<bool>,
+    /// Its value refers to others by ${NAME}, which run, env and render put in; with =false no longer
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    template: Option<bool>,
     /// Update it only where this is its revision
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "create_only")]
     if_revision: Option<u64>,
@@ -65,7 +76,8 @@ pub struct SetArgs {
 }
 
 const AFTER_HELP: &str = "\
-When a secret is updated, what is not named stays as it is: its expiry, its protection. A random value
+When a secret is updated, what is not named stays as it is: its expiry, its protection, whether it is
+a template. A random value
 is not printed; hushd get KEY does that.
 
 With --json: {\"namespace\", \"key\", \"action\": \"created\"|\"updated\", \"revision\"}; the revision is null
@@ -87,6 +99,7 @@ struct Change {
     key: Key,
     value: SecretValue,
     is_reserved: Option<bool>,
+    is_template: Option<bool>,
     expires: Expires,
 }
 
@@ -115,7 +128,7 @@ pub fn run(args: SetArgs, globals: &Globals) -> Result<(), CliError> {
         (None, None) => input::from_stdin(&key, output)?,
     };
     let expires = args.expires.map_or(Expires::Unchanged, |expiry| Expires::Set(expiry.moment(SystemClock.now())));
-    let change = Change { key, value, is_reserved: args.reserved, expires };
+    let change = Change { key, value, is_reserved: args.reserved, is_template: args.template, expires };
 
     let mut session = Session::open(globals)?;
     let written = write(&mut session, &change, &args).map_err(|error| {
@@ -157,6 +170,7 @@ fn create(session: &mut Session, change: &Change) -> Result<(&'static str, Optio
         key: Some(change.key.as_str().to_owned()),
         value: Some(change.value.clone()),
         is_reserved: change.is_reserved,
+        is_template: change.is_template,
         expires_at: match change.expires {
             Expires::Unchanged => None,
             Expires::Set(moment) => moment,
@@ -175,6 +189,7 @@ fn update(
         value: Some(change.value.clone()),
         is_active: None,
         is_reserved: change.is_reserved,
+        is_template: change.is_template,
         expires_at: match change.expires {
             Expires::Unchanged => None,
             Expires::Set(moment) => Some(moment),

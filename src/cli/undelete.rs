@@ -1,9 +1,10 @@
 //! `hushd undelete`: brings a deleted secret back.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use crate::api::UpdateSecretRequest;
-use crate::cli::{CliError, Globals, Session, parse};
+use crate::cli::{CliError, Globals, Session, complete, parse};
 use crate::model::Key;
 
 /// Bring a deleted secret back, with its value
@@ -11,7 +12,7 @@ use crate::model::Key;
 #[command(after_long_help = AFTER_HELP)]
 pub struct UndeleteArgs {
     /// Name of the secret
-    #[arg(value_parser = parse::key)]
+    #[arg(value_parser = parse::key, add = ArgValueCompleter::new(complete::deleted_keys))]
     key: Key,
 }
 

@@ -31,7 +31,7 @@ fn yes() -> bool {
 }
 
 impl Client {
-    /// `GET /api/environment`, of these keys or of those that begin so.
+    /// `GET /api/environment`, of these keys, each of which must be there, or of those that begin so.
     ///
     /// # Errors
     ///
@@ -42,15 +42,22 @@ impl Client {
         keys: Option<&[Key]>,
         prefix: Option<&str>,
     ) -> Result<EnvironmentResponse, ClientError> {
-        let mut parameters = vec![("namespace", namespace.to_string())];
-        if let Some(keys) = keys {
-            let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
-            parameters.push(("keys", keys.join(",")));
-        }
-        if let Some(prefix) = prefix {
-            parameters.push(("prefix", prefix.to_owned()));
-        }
-        self.get(&target("/api/environment", &parameters))
+        self.get(&environment(namespace, keys, prefix, &[]))
+    }
+
+    /// As [`Client::environment`], of those that there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn partial_environment(
+        &mut self,
+        namespace: &Namespace,
+        keys: Option<&[Key]>,
+        prefix: Option<&str>,
+    ) -> Result<EnvironmentResponse, ClientError> {
+        let partial: &[_] = if keys.is_some() { &[("partial", "true")] } else { &[] };
+        self.get(&environment(namespace, keys, prefix, partial))
     }
 
     /// `GET /api/secrets` of a server with the original API, which knows no namespaces.
@@ -70,4 +77,22 @@ impl Client {
     pub fn foreign_secret(&mut self, key: &Key) -> Result<SecretResponse, ClientError> {
         self.get(&format!("/api/secrets/{key}"))
     }
+}
+
+fn environment(
+    namespace: &Namespace,
+    keys: Option<&[Key]>,
+    prefix: Option<&str>,
+    more: &[(&'static str, &str)],
+) -> String {
+    let mut parameters = vec![("namespace", namespace.to_string())];
+    if let Some(keys) = keys {
+        let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+        parameters.push(("keys", keys.join(",")));
+    }
+    if let Some(prefix) = prefix {
+        parameters.push(("prefix", prefix.to_owned()));
+    }
+    parameters.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    target("/api/environment", &parameters)
 }

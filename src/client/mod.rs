@@ -25,10 +25,10 @@ use zeroize::Zeroizing;
 
 use crate::api::{
     CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
-    EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListRevisionsResponse, ListSecretsResponse,
-    ListTokensResponse, RollbackRequest, RollbackResponse, RotateAnonKeyResponse, RotateApiKeyResponse,
-    RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse, UpdateSecretRequest, VerifyAuditResponse,
-    VerifyRequest, VerifyResponse,
+    EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListNamespacesResponse,
+    ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, RollbackRequest, RollbackResponse,
+    RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse,
+    UpdateSecretRequest, VerifyAuditResponse, VerifyRequest, VerifyResponse,
 };
 pub use crate::client::connection::Sink;
 use crate::client::connection::{Answer, Connection, Extras};
@@ -214,6 +214,15 @@ impl Client {
         self.call(Method::DELETE, &target, Extras::default()).map(|answer| answer.body)
     }
 
+    /// `GET /api/namespaces`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn list_namespaces(&mut self) -> Result<ListNamespacesResponse, ClientError> {
+        self.get("/api/namespaces")
+    }
+
     /// `GET /api/secrets/{key}/revisions`.
     ///
     /// # Errors
@@ -329,12 +338,31 @@ impl Client {
         last: &mut Option<String>,
         sink: &mut dyn FnMut(EventMessage) -> std::io::Result<()>,
     ) -> Result<(), ClientError> {
+        self.follow(namespace, last, &mut || {}, sink)
+    }
+
+    /// The same; `opened` is called once the daemon listens for us: what changes from then on is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::events`].
+    pub fn follow(
+        &mut self,
+        namespace: Option<&Namespace>,
+        last: &mut Option<String>,
+        opened: &mut dyn FnMut(),
+        sink: &mut dyn FnMut(EventMessage) -> std::io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let mut is_open = false;
         let target = namespace.map_or("/api/events".to_owned(), |name| format!("/api/events?namespace={name}"));
         let extras = Extras { last_event_id: last.clone(), ..Extras::default() };
         let mut reader = events::Reader::default();
         reader.last_id.clone_from(last);
         let mut strange = false;
         let done = self.runtime.block_on(self.connection.stream(&target, extras, &mut |piece, _| {
+            if !std::mem::replace(&mut is_open, true) {
+                opened();
+            }
             reader.take(piece, sink).unwrap_or_else(|events::NoEvents| {
                 strange = true;
                 Err(std::io::ErrorKind::InvalidData.into())

@@ -206,6 +206,7 @@ pub(super) struct ClientSection {
     pub addr: Option<Maybe<ClientAddress>>,
     #[serde(deserialize_with = "text")]
     pub namespace: Option<Namespace>,
+    pub autostart: Option<bool>,
     #[serde(deserialize_with = "text")]
     pub token_file: Option<Maybe<AbsolutePath>>,
 }
@@ -246,7 +247,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
 }
 
 /// Line and column of a byte of the text, both from 1 on; columns count characters.
-fn position(text: &str, byte: usize) -> (usize, usize) {
+pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

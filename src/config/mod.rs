@@ -1,6 +1,6 @@
 //! The effective configuration: what flags, environment and file say, and where each value comes from.
 //!
-//! Invariants: flag beats environment beats (a project's file, once there is one) beats the user's file beats default; a
+//! Invariants: flag beats environment beats a project's file beats the user's file beats default; a
 //! [`Config`] holds only values that are in their range. It opens none of the files that it names.
 
 mod address;
@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod file;
 mod policy;
+mod project;
 mod resolve;
 mod types;
 
@@ -15,6 +16,7 @@ pub use address::{ClientAddress, InvalidAddress, ListenAddress};
 pub use audit::{AuditExport, AuditMode, AuditScope, InvalidAuditScope};
 pub use error::ConfigError;
 pub use policy::{Placed, PolicyConfig};
+pub use project::{PROJECT_FILE, Project, ProjectText, ProjectVariable};
 pub use resolve::{Flags, Loaded, Setting, Source};
 pub use types::{
     FileMode, HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, SocketMode, duration,
@@ -214,6 +216,8 @@ pub struct ClientConfig {
     pub addr: Option<ClientAddress>,
     /// The namespace of whoever names none.
     pub namespace: Namespace,
+    /// Whether a client that finds no daemon starts the user's own.
+    pub autostart: bool,
     /// The credential; `None`: the daemon asks the kernel who calls.
     pub token: Option<TokenSource>,
 }
@@ -273,7 +277,7 @@ impl Config {
                 export_command: Vec::new(),
             },
             log: LogConfig { level: LogFilter::default(), format: LogFormat::default() },
-            client: ClientConfig { addr: None, namespace: Namespace::default(), token: None },
+            client: ClientConfig { addr: None, namespace: Namespace::default(), autostart: false, token: None },
             policies: Vec::new(),
         }
     }

@@ -32,6 +32,8 @@ pub struct Flags {
     pub addr: Option<ClientAddress>,
     /// `--namespace`
     pub namespace: Option<Namespace>,
+    /// The namespace that a project's file names, with that file.
+    pub project: Option<(Namespace, PathBuf)>,
     /// `--token-file`
     pub token_file: Option<PathBuf>,
     /// What the daemon logs, with the flag that says so.
@@ -155,6 +157,7 @@ fn variable<T: FromStr<Err: std::fmt::Display>>(
 }
 
 /// Picks each value from the first layer that has it.
+#[expect(clippy::too_many_lines, reason = "one line for each key, in one place")]
 pub(super) fn resolve(
     file: ConfigFile,
     path: Option<&Path>,
@@ -189,7 +192,7 @@ pub(super) fn resolve(
     let ExpirySection { warn } = expiry;
     let EventsSection { backlog } = events;
     let MetricsSection { public, key_labels } = metrics;
-    let ClientSection { addr, namespace, token_file } = client;
+    let ClientSection { addr, namespace, autostart, token_file } = client;
 
     let mut layers = Layers { path, settings: Vec::new() };
     let data = data_dir.as_ref().map(|path| path.0.clone());
@@ -254,6 +257,7 @@ pub(super) fn resolve(
                 default.client.addr,
             ),
             namespace: layers.namespace(flags, environment, namespace, default.client.namespace),
+            autostart: layers.file("client.autostart", autostart, default.client.autostart),
             token: layers.token(flags, environment, token_file),
         },
         policies: layers.file(
@@ -297,8 +301,7 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// The first that is there of: the layers above (flag, environment), the user's file, the default. A project's file
-    /// will have its place between the layers above and the user's file.
+    /// The first that is there of: the layers above (flag, environment), the user's file, the default.
     fn pick<T: Serialize>(&mut self, key: &'static str, above: [Layer<T>; 2], file: Option<T>, default: T) -> T {
         let (value, source) = self.choose(above, file, default);
         self.record(key, &value, source);
@@ -381,7 +384,11 @@ impl Layers<'_> {
             flag("--namespace", flags.namespace.clone()),
             variable_layer("HUSHD_NAMESPACE", environment.namespace.clone()),
         ];
-        let (namespace, source) = self.choose(above, file, default);
+        let project = flags.project.clone().map(|(namespace, path)| (namespace, Source::File(path)));
+        let (namespace, source) = match (above, project) {
+            ([None, None], Some(project)) => project,
+            (above, _) => self.choose(above, file, default),
+        };
         self.record("client.namespace", &namespace.as_str(), source);
         namespace
     }

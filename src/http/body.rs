@@ -140,7 +140,7 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> HttpError {
 
 fn expected(field: &str) -> &'static str {
     match field {
-        "isActive" | "isReserved" | "admin" => "true or false",
+        "isActive" | "isReserved" | "isTemplate" | "admin" => "true or false",
         "expiresAt" => "an RFC 3339 time such as 2026-07-15T12:00:00.000Z, or null",
         "scope" => "a list of rules such as \"read shop/**\"",
         "gracePeriodHours" | "ttlSeconds" | "revision" | "bindUid" | "uses" => "an integer",

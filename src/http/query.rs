@@ -53,14 +53,10 @@ impl Query {
 
     /// `purge`, true or false.
     pub(super) fn purge(&self) -> Result<bool, HttpError> {
-        match self.get("purge")? {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(invalid("purge must be true or false")),
-        }
+        self.flag("purge")
     }
 
-    /// `keys`, names divided by commas, and `prefix`.
+    /// `keys`, names divided by commas, `prefix`, and `partial`.
     pub(super) fn selection(&self) -> Result<Selection, HttpError> {
         let keys = match self.get("keys")? {
             Some(list) => {
@@ -73,7 +69,7 @@ impl Query {
         if let Some(prefix) = prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
             prefix.parse::<Key>().map_err(|error| invalid(&error.to_string()))?;
         }
-        Ok(Selection { keys, prefix })
+        Ok(Selection { keys, prefix, partial: self.flag("partial")? })
     }
 
     /// `recipient`, as often as it stands there.
@@ -120,6 +116,15 @@ impl Query {
             number.ok_or_else(|| invalid(&format!("{name} must be an integer from {least} to {most}")))
         };
         self.get(name)?.map(parse).transpose()
+    }
+
+    /// True or false; false where it is not there.
+    fn flag(&self, name: &str) -> Result<bool, HttpError> {
+        match self.get(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(&format!("{name} must be true or false"))),
+        }
     }
 
     fn get(&self, name: &str) -> Result<Option<&str>, HttpError> {
@@ -210,6 +215,7 @@ mod tests {
         assert!(query("purge=yes").purge().is_err());
         assert!(query("keys=A,,B").selection().is_err());
         assert!(query("prefix=a").selection().is_err());
+        assert!(query("partial=1").selection().is_err());
         assert_eq!(query("other=1&namespace=shop%2Fdev").namespace().unwrap().as_str(), "shop/dev");
     }
 }

@@ -46,7 +46,12 @@ pub(super) async fn create(
         return Err(HttpError::InvalidInput { message: "Both key and value are required".to_owned() });
     };
     let key: Key = parse(&key)?;
-    let create = Create { value, is_reserved: sent.is_reserved.unwrap_or_default(), expires_at: sent.expires_at };
+    let create = Create {
+        value,
+        is_reserved: sent.is_reserved.unwrap_or_default(),
+        is_template: sent.is_template.unwrap_or_default(),
+        expires_at: sent.expires_at,
+    };
     let id = state.vault()?.create(&caller.0, &namespace, &key, create).await?;
     let message = format!("Secret {key} has been created successfully");
     Ok(HttpResponse::Created().json(CreateSecretResponse { success: true, message, id }))
@@ -85,6 +90,7 @@ pub(super) async fn update(
         value: sent.value,
         is_active: sent.is_active,
         is_reserved: sent.is_reserved,
+        is_template: sent.is_template,
         expires_at: sent.expires_at,
     };
     let revision = state.vault()?.update(&caller.0, &namespace, &key, precondition, update).await?;
@@ -170,12 +176,14 @@ pub(super) async fn verify(
 #[utoipa::path(get, path = "/api/environment", tag = "Secrets",
     params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
         ("keys" = Option<String>, Query, description = "Names divided by commas, each of which must be there"),
-        ("prefix" = Option<String>, Query, description = "Only names that begin so")),
+        ("prefix" = Option<String>, Query, description = "Only names that begin so"),
+        ("partial" = Option<bool>, Query, description = "Whether named keys that are missing are left out")),
     responses((status = 200, description = "Values by name", body = EnvironmentResponse), Missing, Refused))]
 pub(super) async fn environment(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let query = Query::of(&request)?;
     let found = state.vault()?.environment(&caller.0, &query.namespace()?, &query.selection()?)?;
-    Ok(HttpResponse::Ok().json(EnvironmentResponse { environment: found.values, revision: found.revision }))
+    let (environment, templates) = (found.values, found.templates);
+    Ok(HttpResponse::Ok().json(EnvironmentResponse { environment, templates, revision: found.revision }))
 }
 
 /// Lists the namespaces with their counts
@@ -197,6 +205,7 @@ fn metadata(secret: &Metadata) -> SecretMetadata {
         namespace: secret.namespace.to_string(),
         is_active: secret.is_active,
         is_reserved: secret.is_reserved,
+        is_template: secret.is_template,
         last_used_at: secret.last_used_at,
         expires_at: secret.expires_at,
         created_at: secret.created_at,

@@ -34,6 +34,8 @@ pub struct Metadata {
     pub is_active: bool,
     /// Whether it is protected from deletion.
     pub is_reserved: bool,
+    /// Whether its value refers to other secrets, which are put in where it is used.
+    pub is_template: bool,
     /// From when on it can no longer be read.
     pub expires_at: Option<Timestamp>,
     /// When it was last revealed.

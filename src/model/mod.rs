@@ -8,6 +8,7 @@ mod progress;
 mod request_id;
 mod template;
 mod value;
+mod variable;
 
 pub use metadata::{Metadata, RevisionInfo, SecretId};
 pub use names::{InvalidKey, InvalidNamespace, Key, Namespace};
@@ -15,3 +16,4 @@ pub use progress::Progress;
 pub use request_id::RequestId;
 pub use template::{Template, TemplateError};
 pub use value::SecretValue;
+pub use variable::{CREDENTIAL_VARIABLES, InvalidVariableName, VariableName};

@@ -13,7 +13,7 @@ use zeroize::Zeroize as _;
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 23] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -21,9 +21,11 @@ const KNOWN: [&str; 21] = [
     "EDITOR",
     "HUSHD_ADDR",
     "HUSHD_CONFIG",
+    "HUSHD_HOOK",
     "HUSHD_LOG",
     "HUSHD_REASON",
     "HUSHD_NAMESPACE",
+    "HUSHD_PROFILE",
     "HUSHD_TOKEN",
     "HUSHD_TOKEN_FILE",
     "MANAGERPID",

@@ -26,7 +26,7 @@ pub fn replace_rendered(path: &Path, contents: &[u8], mode: Option<u32>) -> Resu
     }
     let mut file = unfinished(path)?;
     let io = PathsError::io("write", path);
-    let fill = |file: &mut File| {
+    let write = |file: &mut File| {
         file.write_all(contents)?;
         if let Some(old) = &old
             && old.owner != of(&file.metadata()?)
@@ -37,7 +37,7 @@ pub fn replace_rendered(path: &Path, contents: &[u8], mode: Option<u32>) -> Resu
         file.set_permissions(Permissions::from_mode(wanted))?;
         file.sync_all()
     };
-    fill(file.as_file_mut()).map_err(io)?;
+    write(file.as_file_mut()).map_err(io)?;
     file.persist(path).map_err(|error| PathsError::io("replace", path)(error.error))?;
     sync_directory(parent_of(path))?;
     Ok(true)

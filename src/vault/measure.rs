@@ -97,7 +97,7 @@ impl Vault {
         for entry in index.entries() {
             let record = &entry.record;
             measures.revisions += record.revisions.len() as u64;
-            measures.states.reserved += u64::from(record.is_reserved);
+            measures.states.reserved += u64::from(record.marks.is_reserved);
             let state = match (record.is_active, entry.is_expired(now)) {
                 (false, _) => &mut measures.states.inactive,
                 (true, true) => &mut measures.states.expired,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing on the way of a single read scans or grows with the number of secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +23,8 @@ pub struct Selection {
     pub keys: Option<Vec<Key>>,
     /// Only names that begin so.
     pub prefix: Option<String>,
+    /// Whether named ones that are missing are left out.
+    pub partial: bool,
 }
 
 /// What a process needs of a namespace.
@@ -30,6 +32,8 @@ pub struct Selection {
 pub struct Environment {
     /// Values by name.
     pub values: BTreeMap<String, SecretValue>,
+    /// Which of them refer to other secrets.
+    pub templates: BTreeSet<String>,
     /// The number of the namespace's newest change.
     pub revision: u64,
 }
@@ -143,7 +147,7 @@ impl Vault {
         let may_read = |key: &Key| self.may(caller, Action::Read, Target::Secret(namespace, key));
         let now = self.clock.now();
         let begins = |key: &Key| selection.prefix.as_deref().is_none_or(|prefix| key.as_str().starts_with(prefix));
-        let (wanted, revision) = {
+        let (wanted, templates, revision) = {
             let index = self.index.read();
             let names = index.namespace(namespace);
             let readable = |key: &Key| index.get(namespace, key).is_some_and(|entry| entry.is_readable(now));
@@ -153,10 +157,10 @@ impl Vault {
                     if let Some(lost) = missing.iter().find(|key| self.may_be_lost(namespace, key)) {
                         return Err(VaultError::MaybeLost { key: lost.clone() });
                     }
-                    if !missing.is_empty() {
+                    if !missing.is_empty() && !selection.partial {
                         return Err(VaultError::NotFound { keys: missing });
                     }
-                    keys.iter().filter(|key| begins(key)).cloned().collect()
+                    keys.iter().filter(|key| begins(key) && !missing.contains(key)).cloned().collect()
                 }
                 None => names
                     .into_iter()
@@ -165,7 +169,10 @@ impl Vault {
                     .map(|(key, _)| key.clone())
                     .collect(),
             };
-            (wanted, names.map_or(0, |names| names.change))
+            let is_template =
+                |key: &&Key| index.get(namespace, key).is_some_and(|entry| entry.record.marks.is_template);
+            let templates: BTreeSet<String> = wanted.iter().filter(is_template).map(Key::to_string).collect();
+            (wanted, templates, names.map_or(0, |names| names.change))
         };
         let mut values = BTreeMap::new();
         for key in wanted {
@@ -173,12 +180,12 @@ impl Vault {
                 Ok((value, _)) => {
                     values.insert(key.as_str().to_owned(), value);
                 }
-                // It went away since the look at the index; it was not asked for by name.
-                Err(VaultError::NotFound { .. }) if selection.keys.is_none() => {}
+                // It went away since the look at the index; nobody insists on it.
+                Err(VaultError::NotFound { .. }) if selection.keys.is_none() || selection.partial => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Environment { values, revision: revision.max(self.last_purge.load(Ordering::Relaxed)) })
+        Ok(Environment { values, templates, revision: revision.max(self.last_purge.load(Ordering::Relaxed)) })
     }
 
     /// All namespaces with something that the caller may see, with its counts, in the order of their names.

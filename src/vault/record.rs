@@ -40,7 +40,7 @@ pub(super) struct SecretRecord {
     #[serde(with = "as_text")]
     pub(super) key: Key,
     pub(super) is_active: bool,
-    pub(super) is_reserved: bool,
+    pub(super) marks: Marks,
     pub(super) expires_at: Option<i64>,
     pub(super) last_used_at: Option<i64>,
     pub(super) created_at: i64,
@@ -49,6 +49,29 @@ pub(super) struct SecretRecord {
     pub(super) change: u64,
     /// The kept revisions, oldest first; never empty.
     pub(super) revisions: Vec<RevisionRecord>,
+}
+
+/// What a secret is besides: one byte, a bit for each. What was written before there were templates is a byte of 0 or 1, and
+/// reads the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
+pub(super) struct Marks {
+    /// Whether it is protected from deletion.
+    pub(super) is_reserved: bool,
+    /// Whether its value refers to other secrets.
+    pub(super) is_template: bool,
+}
+
+impl From<u8> for Marks {
+    fn from(byte: u8) -> Self {
+        Self { is_reserved: byte & 1 != 0, is_template: byte & 2 != 0 }
+    }
+}
+
+impl From<Marks> for u8 {
+    fn from(marks: Marks) -> Self {
+        Self::from(marks.is_reserved) | (Self::from(marks.is_template) << 1)
+    }
 }
 
 /// One of a secret's values.
@@ -75,7 +98,7 @@ impl SecretRecord {
             namespace: namespace.clone(),
             key: key.clone(),
             is_active: true,
-            is_reserved: false,
+            marks: Marks::default(),
             expires_at: None,
             last_used_at: None,
             created_at: now.as_millis(),
@@ -182,6 +205,17 @@ mod tests {
         assert_eq!(decode::<VaultRecord>(&bytes), Ok(VaultRecord { purge: 3 }));
         assert_eq!(decode::<VaultRecord>(&[2, 3]), Err(RecordError::Newer(2)));
         assert_eq!(decode::<VaultRecord>(&[]), Err(RecordError::Malformed));
+    }
+
+    #[test]
+    fn marks_are_a_byte_that_older_records_have_too() {
+        for (is_reserved, is_template, byte) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)]
+        {
+            let marks = Marks { is_reserved, is_template };
+            assert_eq!(encode(&marks).unwrap()[1..], [byte]);
+            assert_eq!(decode::<Marks>(&[FORMAT, byte]), Ok(marks));
+        }
+        assert_eq!(encode(&true).unwrap()[1..], [1]);
     }
 
     #[test]

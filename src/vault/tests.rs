@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     pub(super) async fn create(&self, name: &str, value: &str) -> Result<uuid::Uuid, VaultError> {
-        let create = Create { value: text(value), is_reserved: false, expires_at: None };
+        let create = Create { value: text(value), is_reserved: false, is_template: false, expires_at: None };
         self.vault.create(&by(), &self.namespace, &key(name), create).await
     }
 
@@ -426,7 +426,7 @@ fn a_change_is_recorded_once_whenever_the_daemon_is_killed() {
             }
             let write = async |writer| {
                 for number in 0..CHANGES {
-                    let create = Create { value: text("v"), is_reserved: false, expires_at: None };
+                    let create = Create { value: text("v"), is_reserved: false, expires_at: None, is_template: false };
                     let name = key(&format!("KEY_{round}_{writer}_{number}"));
                     vault.create(&by(), &Namespace::default(), &name, create).await.unwrap();
                     written.fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::model::{Key, Namespace, SecretId, SecretValue};
 use crate::store::{Batch, Table};
 use crate::vault::commit::{crypto, delete_value, undecodable};
 use crate::vault::index::Entry;
-use crate::vault::record::{self, SecretRecord, VaultRecord};
+use crate::vault::record::{self, Marks, SecretRecord, VaultRecord};
 use crate::vault::trail::of_secret;
 use crate::vault::{Permit, Vault, VaultError, to_the_end};
 
@@ -27,6 +27,8 @@ pub struct Create {
     pub value: SecretValue,
     /// Whether it is protected from deletion.
     pub is_reserved: bool,
+    /// Whether its value refers to other secrets.
+    pub is_template: bool,
     /// From when on it can no longer be read.
     pub expires_at: Option<Timestamp>,
 }
@@ -40,6 +42,8 @@ pub struct Update {
     pub is_active: Option<bool>,
     /// Whether it is protected from deletion.
     pub is_reserved: Option<bool>,
+    /// Whether its value refers to other secrets.
+    pub is_template: Option<bool>,
     /// From when on it can no longer be read; `Some(None)` removes the expiry.
     pub expires_at: Option<Option<Timestamp>>,
 }
@@ -129,7 +133,7 @@ impl Vault {
                 Some(entry) if entry.is_readable(*now) => {
                     return Err(VaultError::AlreadyExists { key: key.clone() });
                 }
-                Some(entry) if !entry.record.is_active && entry.record.is_reserved => {
+                Some(entry) if !entry.record.is_active && entry.record.marks.is_reserved => {
                     return Err(VaultError::Forbidden {
                         message: format!("Cannot revive reserved secret: {key}"),
                         next: Some("Activate it by PUT with isActive true"),
@@ -139,7 +143,7 @@ impl Vault {
                 None => SecretRecord::new(Uuid::new_v4(), namespace, key, *now),
             };
             draft.is_active = true;
-            draft.is_reserved = create.is_reserved;
+            draft.marks = Marks { is_reserved: create.is_reserved, is_template: create.is_template };
             draft.expires_at = create.expires_at.map(Timestamp::as_millis);
             let id = draft.id;
             change.commit(old.as_ref(), draft, Some(&create.value)).await?;
@@ -169,19 +173,21 @@ impl Vault {
         let nothing = update.value.is_none()
             && update.is_active.is_none()
             && update.is_reserved.is_none()
+            && update.is_template.is_none()
             && update.expires_at.is_none();
         if nothing {
             return Err(VaultError::InvalidInput {
                 message: "Nothing to update".to_owned(),
-                next: Some("Send at least one of value, isActive, isReserved and expiresAt"),
+                next: Some("Send at least one of value, isActive, isReserved, isTemplate and expiresAt"),
             });
         }
         self.change(caller, permit, namespace, key, "update", move |change| async move {
             let old = change.existing(&precondition)?;
             let mut draft = old.record.clone();
-            draft.is_reserved = update.is_reserved.unwrap_or(draft.is_reserved);
+            draft.marks.is_reserved = update.is_reserved.unwrap_or(draft.marks.is_reserved);
+            draft.marks.is_template = update.is_template.unwrap_or(draft.marks.is_template);
             draft.is_active = update.is_active.unwrap_or(draft.is_active);
-            if update.is_active == Some(false) && draft.is_reserved {
+            if update.is_active == Some(false) && draft.marks.is_reserved {
                 return Err(reserved(&change.key));
             }
             if let Some(expires_at) = update.expires_at {
@@ -207,7 +213,7 @@ impl Vault {
         let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
         self.change(caller, permit, namespace, key, "delete", move |change| async move {
             let old = change.existing(&precondition)?;
-            if old.record.is_reserved {
+            if old.record.marks.is_reserved {
                 return Err(reserved(&change.key));
             }
             if !old.record.is_active {
@@ -233,7 +239,7 @@ impl Vault {
         let permit = self.permit(caller, Action::Write, Target::Secret(namespace, key))?;
         self.change(caller, permit, namespace, key, "delete", move |change| async move {
             let old = change.existing(&precondition)?;
-            if old.record.is_reserved {
+            if old.record.marks.is_reserved {
                 return Err(reserved(&change.key));
             }
             change.vault.commit_purge(&change, &old).await?;

@@ -33,5 +33,7 @@ mod logs;
 mod metrics;
 mod process;
 mod progress;
+mod run;
 mod seal;
+mod shell;
 mod suspend;

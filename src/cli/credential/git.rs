@@ -76,7 +76,7 @@ pub(super) fn run(args: &GitArgs, globals: &Globals) -> Result<(), CliError> {
 fn answer(stored: &Stored) -> Zeroizing<String> {
     let mut text = Zeroizing::new(format!("username={}\npassword={}\n", stored.username, stored.password));
     if let Some(time) = stored.password_expiry_utc {
-        text.push_str(&format!("password_expiry_utc={time}\n"));
+        text.extend(["password_expiry_utc=", &time.to_string(), "\n"]);
     }
     if let Some(token) = &stored.oauth_refresh_token {
         text.extend(["oauth_refresh_token=", token, "\n"]);

@@ -68,9 +68,8 @@ pub(super) fn prefix(kind: &str, place: &str) -> String {
 
 /// The name of a credential: the prefix, and what tells two with the same one apart.
 pub(super) fn key(prefix: &str, identity: &[&str]) -> Result<Key, CliError> {
-    let digest = Sha256::digest(identity.join("\0"));
-    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02X}")).collect();
-    format!("{prefix}{digest}").parse().map_err(|error| CliError::from_error(ErrorKind::Internal, &error))
+    let digest = format!("{:X}", Sha256::digest(identity.join("\0")));
+    format!("{prefix}{digest:.12}").parse().map_err(|error| CliError::from_error(ErrorKind::Internal, &error))
 }
 
 /// Those whose names begin so.
@@ -97,6 +96,7 @@ pub(super) fn store(session: &mut Session, key: &Key, stored: &Stored) -> Result
         value: Some(value.clone()),
         is_reserved: None,
         expires_at: None,
+        is_template: None,
     };
     let written = match session.client.create_secret(&namespace, &create) {
         Err(ClientError::Api { status: 409, .. }) => {

@@ -71,7 +71,7 @@ fn pattern(text: &str) -> regex::Regex {
 
 /// The line, from 1 on, that the byte at `offset` is in.
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+    text[..offset].matches('\n').count() + 1
 }
 
 fn nothing_said(line: usize) -> String {

@@ -10,7 +10,7 @@ use super::{Read, line_of, nothing_said};
 const SPACE: &str = r"[\t\n\x0B\x0C\r \u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}]";
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r##"(?m)^S*(?:exportS+)?([0-9A-Za-z_.\-]+)(?:S*?=S*?|:S+?)(S*'(?:\\'|[^'])*'|S*"(?:\\"|[^"])*"|S*`(?:\\`|[^`])*`|[^#\r\n]+)?S*(?:#.*)?$"##;
+    let pattern = r#"(?m)^S*(?:exportS+)?([0-9A-Za-z_.\-]+)(?:S*?=S*?|:S+?)(S*'(?:\\'|[^'])*'|S*"(?:\\"|[^"])*"|S*`(?:\\`|[^`])*`|[^#\r\n]+)?S*(?:#.*)?$"#;
     super::pattern(&pattern.replace('S', SPACE))
 });
 

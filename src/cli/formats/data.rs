@@ -43,7 +43,7 @@ pub(super) fn write_yaml(values: &Values) -> Zeroizing<String> {
                 '\t' => text.push_str("\\t"),
                 '\r' => text.push_str("\\r"),
                 other if printable(other) => text.push(other),
-                other => text.push_str(&format!("\\U{:08X}", u32::from(other))),
+                other => text.extend(["\\U", &format!("{:08X}", u32::from(other))]),
             }
         }
         text.push_str("\"\n");

@@ -122,7 +122,7 @@ fn a_real_shell_reads_every_value() {
     let values = values();
     let mut script = write(&values, Format::Shell, Dialect::Node).unwrap().to_string();
     for key in values.keys() {
-        script += &format!("printf '%s=%s\\0' {key} \"${{{key}}}\"\n");
+        script.extend(["printf '%s=%s\\0' ", key.as_str(), " \"${", key.as_str(), "}\"\n"]);
     }
     for shell in ["sh", "bash"] {
         let mut child = Command::new(shell).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

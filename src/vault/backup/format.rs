@@ -125,6 +125,9 @@ pub struct SecretLine {
     pub is_active: bool,
     /// Whether it is protected from deletion.
     pub is_reserved: bool,
+    /// Whether its value refers to other secrets.
+    #[serde(default)]
+    pub is_template: bool,
     /// From when on it can no longer be read.
     pub expires_at: Option<Timestamp>,
     /// When it was last revealed.

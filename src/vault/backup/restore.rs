@@ -15,7 +15,7 @@ use crate::vault::VaultError;
 use crate::vault::backup::format::SecretLine;
 use crate::vault::backup::{BackupError, BackupReader};
 use crate::vault::commit::{crypto, put_value, store as store_error, undecodable};
-use crate::vault::record::{self, RevisionRecord, SecretRecord, VaultRecord};
+use crate::vault::record::{self, Marks, RevisionRecord, SecretRecord, VaultRecord};
 
 const VERB: &str = "restore";
 /// Bytes that may wait for the disk.
@@ -171,7 +171,7 @@ pub(super) fn to_record(secret: &SecretLine) -> Result<SecretRecord, BackupError
         namespace,
         key,
         is_active: secret.is_active,
-        is_reserved: secret.is_reserved,
+        marks: Marks { is_reserved: secret.is_reserved, is_template: secret.is_template },
         expires_at: secret.expires_at.map(Timestamp::as_millis),
         last_used_at: secret.last_used_at.map(Timestamp::as_millis),
         created_at: secret.created_at.as_millis(),

@@ -183,12 +183,18 @@ struct Secret<'a> {
 impl Serialize for Secret<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let metadata = self.entry.metadata();
-        let mut line = serializer.serialize_struct("Secret", 11)?;
+        let mut line = serializer.serialize_struct("Secret", 12)?;
         line.serialize_field("id", &metadata.id)?;
         line.serialize_field("namespace", metadata.namespace.as_str())?;
         line.serialize_field("key", metadata.key.as_str())?;
         line.serialize_field("isActive", &metadata.is_active)?;
         line.serialize_field("isReserved", &metadata.is_reserved)?;
+        // Where it is not there it is none: so were those written before there were templates.
+        if metadata.is_template {
+            line.serialize_field("isTemplate", &true)?;
+        } else {
+            line.skip_field("isTemplate")?;
+        }
         line.serialize_field("expiresAt", &metadata.expires_at)?;
         line.serialize_field("lastUsedAt", &metadata.last_used_at)?;
         line.serialize_field("createdAt", &metadata.created_at)?;

@@ -10,6 +10,7 @@ pub mod leaks;
 pub mod programs;
 pub mod released;
 pub mod sandbox;
+pub mod terminal;
 
 pub use api::{Answer, Api, Transport};
 pub use daemon::{Daemon, Failure};
