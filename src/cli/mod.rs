@@ -4,6 +4,7 @@
 //! nothing but `exit` names an exit code.
 
 mod anon_key;
+mod answer;
 mod api_key;
 mod audit;
 mod backup;
@@ -115,6 +116,8 @@ enum Verb {
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Answer(answer::AnswerArgs),
 }
 
 /// Runs the command that was typed.
@@ -164,6 +167,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Policy(args) => policy::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
+        Verb::Answer(args) => answer::run(args, globals),
     }
 }
 

@@ -11,14 +11,14 @@ use serde::Serialize;
 use toml::Spanned;
 
 use crate::config::file::{
-    self, AuditSection, BackupSection, ClientSection, ConfigFile, EventsSection, ExpirySection, HttpSection,
-    LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
+    self, AuditSection, BackupSection, ClientSection, ConfigFile, CredentialSection, EventsSection, ExpirySection,
+    HttpSection, LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
 };
 use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
-    AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, EventsConfig, ExpiryConfig,
-    HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig, SocketConfig,
-    StoreConfig, TokenSource, VaultConfig,
+    AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, CredentialConfig, EventsConfig,
+    ExpiryConfig, HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig,
+    SocketConfig, StoreConfig, TokenSource, VaultConfig,
 };
 use crate::model::{Namespace, SecretValue};
 use crate::paths::{Environment, Paths, Role};
@@ -180,6 +180,7 @@ pub(super) fn resolve(
         log,
         client,
         policy,
+        credential,
     } = file;
     let SocketSection { group, mode } = socket;
     let VaultSection { data_dir, identity, passphrase_file, max_value_size, revisions } = vault;
@@ -261,6 +262,11 @@ pub(super) fn resolve(
             Some(policy.into_iter().map(policy_config).collect::<Vec<_>>()).filter(|policies| !policies.is_empty()),
             default.policies,
         ),
+        credentials: layers.file(
+            "credential",
+            Some(credential.into_iter().map(credential_config).collect::<Vec<_>>()).filter(|all| !all.is_empty()),
+            default.credentials,
+        ),
     };
     (config, layers.settings)
 }
@@ -286,6 +292,15 @@ fn policy_config(section: PolicySection) -> PolicyConfig {
     let uid = uid.map(Spanned::into_inner);
     let (user, group, unit, token) = (one(user), one(group), one(unit), one(token));
     PolicyConfig { line, user, group, uid, unit, token, allow: all(allow), deny: all(deny) }
+}
+
+/// A `[[credential]]`, each text with its place.
+fn credential_config(section: CredentialSection) -> CredentialConfig {
+    let line = section.places.line_of_credential(&section);
+    let CredentialSection { unit, id, secret, on_change, places } = section;
+    let one = |text: Option<Spanned<String>>| text.map(|text| places.of(text));
+    let on_change = on_change.map(Spanned::into_inner);
+    CredentialConfig { line, unit: one(unit), id: one(id), secret: one(secret), on_change }
 }
 
 /// A value with where it comes from.
