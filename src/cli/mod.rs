@@ -23,7 +23,9 @@ mod globals;
 mod identity;
 mod init;
 mod input;
+mod install;
 mod list;
+mod man;
 mod offline;
 mod output;
 mod parse;
@@ -115,7 +117,10 @@ enum Verb {
     Compact(compact::CompactArgs),
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
+    Install(install::InstallArgs),
+    Uninstall(install::UninstallArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(hide = true)]
     Answer(answer::AnswerArgs),
 }
@@ -167,6 +172,9 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Policy(args) => policy::run(args, globals),
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
+        Verb::Install(args) => install::install(args, globals),
+        Verb::Uninstall(args) => install::uninstall(args, globals),
+        Verb::Man(args) => man::run(args, globals),
         Verb::Answer(args) => answer::run(args, globals),
     }
 }
