@@ -199,7 +199,7 @@ impl Plan {
     }
 
     /// Runs what comes after, and says what was done.
-    fn finish(self, done: &[(&PathBuf, &str)], globals: &Globals) -> Result<(), CliError> {
+    fn finish(&self, done: &[(&PathBuf, &str)], globals: &Globals) -> Result<(), CliError> {
         let output = &globals.output;
         let commands: Vec<_> = self.before.iter().chain(&self.after).collect();
         if output.is_json() {
