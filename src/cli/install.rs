@@ -211,7 +211,11 @@ impl Plan {
                 output.line(format_args!("{would}{action}: {}", path.display()))?;
             }
             for command in commands {
-                output.line(format_args!("{}: {}", if self.dry_run { "would run" } else { "run" }, command.join(" ")))?;
+                output.line(format_args!(
+                    "{}: {}",
+                    if self.dry_run { "would run" } else { "run" },
+                    command.join(" ")
+                ))?;
             }
         }
         if !self.dry_run {
@@ -227,7 +231,8 @@ impl Plan {
 fn program(system: bool) -> Result<String, CliError> {
     let path = std::env::current_exe().and_then(fs::canonicalize);
     let path = path.map_err(|error| CliError::from_error(ErrorKind::Other, &error))?;
-    let text = path.to_str().filter(|text| !text.chars().any(|letter| letter.is_whitespace() || "%\"'\\$".contains(letter)));
+    let text =
+        path.to_str().filter(|text| !text.chars().any(|letter| letter.is_whitespace() || "%\"'\\$".contains(letter)));
     let text = text.ok_or_else(|| {
         CliError::new(ErrorKind::Configuration, format!("systemd cannot start {}", path.display()))
             .hint("put the program into a directory without spaces and the like in its name")
@@ -256,7 +261,8 @@ fn is_ours(bytes: &[u8]) -> bool {
 pub(super) fn place(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let written = fs::create_dir_all(directory).and_then(|()| {
-        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(directory)?;
+        let mut file =
+            tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(directory)?;
         file.write_all(bytes)?;
         // The umask may have taken something away.
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
@@ -279,5 +285,9 @@ fn run(command: &[&str], globals: &Globals) {
 
 fn failed(verb: &str, path: &Path, error: &io::Error) -> CliError {
     let failure = CliError::new(kind_of_io(error), format!("cannot {verb} {}: {}", path.display(), io_message(error)));
-    if error.kind() == io::ErrorKind::PermissionDenied { failure.hint("call it as root, or with --user") } else { failure }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        failure.hint("call it as root, or with --user")
+    } else {
+        failure
+    }
 }

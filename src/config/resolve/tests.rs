@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::config::Placed;
+use crate::config::{OnChange, Placed};
 use crate::paths::UserDirectories;
 
 const SAMPLE: &str = include_str!("../../../config/hushd.toml");
