@@ -13,7 +13,7 @@ use zeroize::Zeroize as _;
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 17] = [
     "HUSHD_NAMESPACE",
     "HUSHD_TOKEN",
     "HUSHD_TOKEN_FILE",
+    "JOURNAL_STREAM",
     "MANAGERPID",
     "NO_COLOR",
     "RUNTIME_DIRECTORY",

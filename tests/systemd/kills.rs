@@ -17,14 +17,21 @@ fn machine() -> Option<Machine> {
     Some(machine)
 }
 
+/// The process that holds the only connection.
+fn front(machine: &Machine) -> String {
+    wait_for("the connection to be held", || {
+        let found = machine.ok("systemctl show -P MainPID 'hushd-credentials@*.service'");
+        found.lines().find(|pid| !matches!(*pid, "" | "0")).map(str::to_owned)
+    })
+}
+
 /// "a daemon killed in the middle of the answer … make the unit **fail** with a journal line that says why"
 #[test]
 fn a_daemon_that_is_killed_in_the_middle_of_its_answer_makes_the_unit_fail() {
     let Some(machine) = machine() else { return };
     let cursor = machine.cursor();
     machine.ok("systemctl kill --kill-who=main -s STOP hushd.service; systemctl start --no-block big.service");
-    let front = || machine.ok("pgrep -f '[h]ushd answer' || true").lines().next().map(str::to_owned);
-    let front = wait_for("the connection to be held", front);
+    let front = front(&machine);
     // It has asked, and does not read: the daemon's answer is longer than what fits between the two.
     thread::sleep(Duration::from_millis(500));
     machine.ok(&format!("kill -STOP {front}; systemctl kill --kill-who=main -s CONT hushd.service"));
@@ -45,8 +52,7 @@ fn whoever_holds_the_connection_may_end_at_any_time() {
     let Some(machine) = machine() else { return };
     for signal in ["KILL", "TERM", "ABRT"] {
         machine.ok("systemctl kill --kill-who=main -s STOP hushd.service; systemctl start --no-block big.service");
-        let front = || machine.ok("pgrep -f '[h]ushd answer' || true").lines().next().map(str::to_owned);
-        let front = wait_for("the connection to be held", front);
+        let front = front(&machine);
         machine.ok(&format!("kill -{signal} {front}"));
         machine.wait("systemctl is-failed big.service");
         assert_eq!(machine.ok("systemctl show -P ExecMainStatus big.service"), "243", "{signal}");
@@ -71,7 +77,7 @@ fn under_kill_9_a_credential_is_never_empty_and_never_partial() {
             while !done.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(20 + pauses.below(900)));
                 let who = if pauses.below(4) == 0 { "hushd-credentials@*.service" } else { "hushd.service" };
-                kills += u64::from(machine.try_run(&format!("systemctl kill -s KILL '{who}'")));
+                kills += u64::from(machine.try_run(&format!("systemctl kill --kill-who=main -s KILL '{who}'")));
             }
             kills
         });

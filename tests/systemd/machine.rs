@@ -20,44 +20,66 @@ pub struct Machine {
     container: Child,
     leader: u32,
     layer: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    turn: Option<Turn>,
 }
+
+/// The turn to have a machine, of which there is one at a time: it has the processor to itself.
+type Turn = MutexGuard<'static, ()>;
 
 impl Machine {
     /// One with nothing of hushd's; `None`, said aloud, where none can be made.
     pub fn bare() -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        if !needs::met(&["debootstrap", "systemd-nspawn", "dpkg-deb", "nsenter"]) {
-            return None;
-        }
-        // One at a time: each has the processor to itself.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Self::boot(debian(), turn))
+        let turn = turn()?;
+        Some(Self::boot(&debian().display().to_string(), turn))
     }
 
     /// One on which the package is installed and its socket enabled, with secrets in `shop/prod`.
     pub fn installed() -> Option<Self> {
-        let machine = Self::bare()?;
-        machine.install("1.0");
-        machine.ok("systemctl enable --now hushd.socket 2>&1");
-        machine.ok("printf %s first-value | hushd --namespace shop/prod set DB_PASSWORD 2>&1");
-        machine.ok("printf %s second-value | hushd --namespace shop/prod set API_TOKEN 2>&1");
+        static INSTALLED: OnceLock<String> = OnceLock::new();
+        let mut turn = turn()?;
+        let lower = match INSTALLED.get() {
+            Some(lower) => lower,
+            None => {
+                let first = Self::boot(&debian().display().to_string(), turn);
+                let (lower, again) = first.install_for_others();
+                turn = again;
+                INSTALLED.get_or_init(|| lower)
+            }
+        };
+        let machine = Self::boot(lower, turn);
+        machine.wait("systemctl is-active hushd.socket");
         Some(machine)
     }
 
-    fn boot(debian: &Path, turn: MutexGuard<'static, ()>) -> Self {
-        let layer = tempfile::Builder::new().prefix("layer-").tempdir_in(debian.parent().unwrap()).unwrap();
+    /// Installs the package, and keeps what that changed as a layer that other machines are booted of.
+    fn install_for_others(mut self) -> (String, Turn) {
+        self.install("1.0");
+        self.ok("systemctl enable --now hushd.socket 2>&1");
+        self.ok("printf %s first-value | hushd --namespace shop/prod set DB_PASSWORD 2>&1");
+        self.ok("printf %s second-value | hushd --namespace shop/prod set API_TOKEN 2>&1");
+        self.run("journalctl --rotate -q; journalctl --vacuum-time=1s -q; systemctl poweroff");
+        self.container.wait().unwrap();
+        run(Command::new("umount").arg(self.layer.path().join("root")));
+        let kept = debian().parent().unwrap().join("layer-installed");
+        fs::rename(self.layer.path().join("upper"), &kept).unwrap();
+        fs::remove_dir_all(kept.join("packages")).unwrap();
+        let turn = self.turn.take().unwrap();
+        (format!("{}:{}", kept.display(), debian().display()), turn)
+    }
+
+    fn boot(lower: &str, turn: Turn) -> Self {
+        let layer = tempfile::Builder::new().prefix("layer-").tempdir_in(debian().parent().unwrap()).unwrap();
         for part in ["upper", "work", "root"] {
             fs::create_dir(layer.path().join(part)).unwrap();
         }
         let path = |part: &str| layer.path().join(part).display().to_string();
-        let options = format!("lowerdir={},upperdir={},workdir={}", debian.display(), path("upper"), path("work"));
+        let options = format!("lowerdir={lower},upperdir={},workdir={}", path("upper"), path("work"));
         run(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(layer.path().join("root")));
         let mut command = Command::new("systemd-nspawn");
         command.args(["-q", "-b", "--register=no", "--keep-unit", "--console=pipe", "--private-network"]);
         command.args(["--capability=all", "--system-call-filter=@known", "-D"]).arg(layer.path().join("root"));
         let container = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut machine = Self { container, leader: 0, layer, _turn: turn };
+        let mut machine = Self { container, leader: 0, layer, turn: Some(turn) };
         let children = format!("/proc/{0}/task/{0}/children", machine.container.id());
         machine.leader =
             wait_for("the container", || fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok());
@@ -174,8 +196,16 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.container.kill().ok();
         self.container.wait().ok();
-        Command::new("umount").arg("-l").arg(self.layer.path().join("root")).status().ok();
+        let mut umount = Command::new("umount");
+        umount.arg("-lq").arg(self.layer.path().join("root")).stderr(Stdio::null()).status().ok();
     }
+}
+
+/// Waits for the turn; `None`, said aloud, where there can be no machine.
+fn turn() -> Option<Turn> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let met = needs::met(&["debootstrap", "systemd-nspawn", "dpkg-deb", "nsenter", "strip"]);
+    met.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Waits until something is there.

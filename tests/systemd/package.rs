@@ -26,6 +26,10 @@ pub fn build(directory: &Path, version: &str) -> PathBuf {
             let target = if to.ends_with('/') { root.join(to).join(name) } else { root.join(to) };
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::copy(&file, &target).unwrap();
+            if file == program {
+                // Without what a debugger needs it is a quarter of the size.
+                run(Command::new("strip").arg(&target));
+            }
             fs::set_permissions(&target, fs::Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap())).unwrap();
         }
     }

@@ -34,7 +34,7 @@ fn the_units_are_clean_and_the_daemon_is_locked_in() {
     machine.ok("curl -sf http://127.0.0.1:4874/api/health");
 }
 
-/// "clean stop within 2 s, state intact after `systemctl kill -s KILL`"
+/// "clean stop within 2 s, state intact after `systemctl kill --kill-who=main -s KILL`"
 #[test]
 fn it_stops_in_time_starts_with_the_next_client_and_survives_a_kill() {
     let Some(machine) = Machine::installed() else { return };
@@ -46,7 +46,7 @@ fn it_stops_in_time_starts_with_the_next_client_and_survives_a_kill() {
         assert_eq!(machine.ok("hushd --namespace shop/prod get DB_PASSWORD"), "first-value");
     }
     let before = machine.ok("systemctl show -P MainPID hushd.service");
-    machine.ok("systemctl kill -s KILL hushd.service");
+    machine.ok("systemctl kill --kill-who=main -s KILL hushd.service");
     assert_eq!(machine.ok("hushd --namespace shop/prod get DB_PASSWORD"), "first-value");
     assert_ne!(machine.ok("systemctl show -P MainPID hushd.service"), before);
     machine.ok("systemctl reload hushd.service");
