@@ -99,7 +99,14 @@ impl Machine {
     pub fn run(&self, command: &str) -> Output {
         let mut nsenter = Command::new("nsenter");
         nsenter.args(["-t", &self.leader.to_string(), "-a", "env", "-i"]);
-        nsenter.args(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "sh", "-c", command]);
+        nsenter.args([
+            "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME=/root",
+            "LC_ALL=C.UTF-8",
+            "sh",
+            "-c",
+            command,
+        ]);
         nsenter.stdin(Stdio::null()).output().unwrap()
     }
 

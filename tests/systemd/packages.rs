@@ -10,6 +10,7 @@ fn an_upgrade_keeps_the_vault_and_only_a_purge_that_was_confirmed_destroys_it() 
     machine.ok("test -s /usr/share/man/man1/hushd.1 && test -s /usr/share/man/man1/hushd-get.1");
     machine.ok("test -s /usr/share/bash-completion/completions/hushd && test -s /etc/hushd/config.toml");
     assert_eq!(machine.ok("stat -c '%a %U' /var/lib/hushd /etc/hushd /run/hushd"), "700 hushd\n700 hushd\n755 hushd");
+    machine.ok("systemctl start hushd.service");
     let running = machine.ok("systemctl show -P MainPID hushd.service");
     machine.install("1.1");
     assert_ne!(machine.ok("systemctl show -P MainPID hushd.service"), running, "it was not restarted");

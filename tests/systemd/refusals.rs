@@ -24,7 +24,12 @@ fn what_is_refused_makes_the_unit_fail_and_the_journal_says_why() {
         ));
     }
     machine.configure("[[credential]]\nunit = \"shop.service\"\nid = \"half-again\"\nsecret = \"shop/prod/HALF\"");
-    machine.ok("printf %s '' | hushd --namespace shop/prod set EMPTY 2>&1");
+    // The command line sets no empty value; the API does.
+    machine.ok("printf %s x | hushd --namespace shop/prod set EMPTY 2>&1");
+    machine.ok(
+        "curl -sf --unix-socket /run/hushd/hushd.sock -X PUT -H 'Content-Type: application/json' -d '{\"value\":\"\"}' \
+         'http://x/api/secrets/EMPTY?namespace=shop/prod'",
+    );
     machine.ok("head -c 1048576 /dev/zero | tr '\\0' x | hushd --namespace shop/prod set LARGE 2>&1");
     machine.ok("head -c 600000 /dev/zero | tr '\\0' x | hushd --namespace shop/prod set HALF 2>&1");
     for (unit, ids, why) in [
