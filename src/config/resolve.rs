@@ -257,16 +257,8 @@ pub(super) fn resolve(
             namespace: layers.namespace(flags, environment, namespace, default.client.namespace),
             token: layers.token(flags, environment, token_file),
         },
-        policies: layers.file(
-            "policy",
-            Some(policy.into_iter().map(policy_config).collect::<Vec<_>>()).filter(|policies| !policies.is_empty()),
-            default.policies,
-        ),
-        credentials: layers.file(
-            "credential",
-            Some(credential.into_iter().map(credential_config).collect::<Vec<_>>()).filter(|all| !all.is_empty()),
-            default.credentials,
-        ),
+        policies: layers.list("policy", policy.into_iter().map(policy_config)),
+        credentials: layers.list("credential", credential.into_iter().map(credential_config)),
     };
     (config, layers.settings)
 }
@@ -328,6 +320,11 @@ impl Layers<'_> {
 
     fn file<T: Serialize>(&mut self, key: &'static str, file: Option<T>, default: T) -> T {
         self.pick(key, [None, None], file, default)
+    }
+
+    /// What stands in the file as often as it is wanted, and by default not at all.
+    fn list<T: Serialize>(&mut self, key: &'static str, file: impl Iterator<Item = T>) -> Vec<T> {
+        self.file(key, Some(file.collect::<Vec<_>>()).filter(|all| !all.is_empty()), Vec::new())
     }
 
     fn seconds(&mut self, key: &'static str, file: Option<u64>, default: Duration) -> Duration {

@@ -1,5 +1,6 @@
 //! A machine with systemd: a layer over a Debian, booted by systemd-nspawn.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,7 +14,7 @@ use crate::package::{self, run};
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,libpam-systemd,dbus-user-session,polkitd,curl,python3-minimal,libgcc-s1";
 /// How long a machine may take to boot, and whatever is waited for to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A machine that has booted; gone when dropped.
 pub struct Machine {
@@ -37,15 +38,13 @@ impl Machine {
     pub fn installed() -> Option<Self> {
         static INSTALLED: OnceLock<String> = OnceLock::new();
         let mut turn = turn()?;
-        let lower = match INSTALLED.get() {
-            Some(lower) => lower,
-            None => {
-                let first = Self::boot(&debian().display().to_string(), turn);
-                let (lower, again) = first.install_for_others();
-                turn = again;
-                INSTALLED.get_or_init(|| lower)
-            }
-        };
+        if INSTALLED.get().is_none() {
+            let first = Self::boot(&debian().display().to_string(), turn);
+            let (lower, again) = first.install_for_others();
+            turn = again;
+            INSTALLED.get_or_init(|| lower);
+        }
+        let lower = INSTALLED.get().unwrap();
         let machine = Self::boot(lower, turn);
         machine.wait("systemctl is-active hushd.socket");
         Some(machine)
@@ -81,8 +80,12 @@ impl Machine {
         let container = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut machine = Self { container, leader: 0, layer, turn: Some(turn) };
         let children = format!("/proc/{0}/task/{0}/children", machine.container.id());
-        machine.leader =
-            wait_for("the container", || fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok());
+        machine.leader = wait_for("the container", || {
+            let pid: u32 = fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()?;
+            // Not the one that makes it and ends.
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            (name.trim() == "systemd").then_some(pid)
+        });
         machine.wait("systemctl is-system-running | grep -qE 'running|degraded'");
         machine
     }
@@ -159,8 +162,10 @@ impl Machine {
 
     /// A oneshot service that keeps the sizes and contents of its credentials in `/run/got/UNIT/`.
     pub fn add_unit(&self, name: &str, credentials: &[&str], more: &str) {
-        let loads: String =
-            credentials.iter().map(|id| format!("LoadCredential={id}:/run/hushd/credentials.sock\n")).collect();
+        let mut loads = String::new();
+        for id in credentials {
+            writeln!(loads, "LoadCredential={id}:/run/hushd/credentials.sock").unwrap();
+        }
         let keep = "/bin/sh -c 'mkdir -p /run/got/%n && cp $CREDENTIALS_DIRECTORY/* /run/got/%n/'";
         // The service's own user could not write there.
         let text = format!("[Service]\nType=oneshot\n{loads}{more}\nExecStart=+{keep}\n");

@@ -302,12 +302,18 @@ mod tests {
         }
     }
 
-    fn placed(text: &str) -> Option<Placed> {
-        Some(Placed { text: text.to_owned(), line: 2, column: 9 })
+    fn placed(text: &str) -> Placed {
+        Placed { text: text.to_owned(), line: 2, column: 9 }
     }
 
     fn config(unit: &str, id: &str, secret: &str, on_change: Option<OnChange>) -> CredentialConfig {
-        CredentialConfig { line: 1, unit: placed(unit), id: placed(id), secret: placed(secret), on_change }
+        CredentialConfig {
+            line: 1,
+            unit: Some(placed(unit)),
+            id: Some(placed(id)),
+            secret: Some(placed(secret)),
+            on_change,
+        }
     }
 
     fn policy(credentials: &[CredentialConfig], policies: &[PolicyConfig]) -> Policy {
@@ -346,13 +352,15 @@ mod tests {
     #[test]
     fn by_convention_a_policy_for_the_unit_decides_and_denials_beat_what_is_configured() {
         let rules = |allow: &[&str], deny: &[&str]| PolicyConfig {
-            allow: allow.iter().filter_map(|rule| placed(rule)).collect(),
-            deny: deny.iter().filter_map(|rule| placed(rule)).collect(),
+            allow: allow.iter().map(|rule| placed(rule)).collect(),
+            deny: deny.iter().map(|rule| placed(rule)).collect(),
             ..PolicyConfig::default()
         };
-        let unit =
-            PolicyConfig { unit: placed("shop.service"), ..rules(&["read shop/prod/*"], &["read shop/prod/ROOT"]) };
-        let root = PolicyConfig { user: placed("root"), ..rules(&["read **"], &["read shop/prod/HIDDEN"]) };
+        let unit = PolicyConfig {
+            unit: Some(placed("shop.service")),
+            ..rules(&["read shop/prod/*"], &["read shop/prod/ROOT"])
+        };
+        let root = PolicyConfig { user: Some(placed("root")), ..rules(&["read **"], &["read shop/prod/HIDDEN"]) };
         let policy = policy(&[config("shop.service", "root", "shop/prod/ROOT", None)], &[unit, root]);
         assert_eq!(ask(&policy, "shop.service", "shop.prod.DB").unwrap(), "unit:shop.service shop/prod/DB");
         for id in

@@ -20,7 +20,7 @@ use crate::daemon::credentials::frame::{Answer, LONGEST, Received};
 use crate::daemon::{DaemonError, hardening};
 
 /// How long a daemon that is not there, or ends before it answers, is waited for; systemd gives a unit 90 s by default.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long after that it is asked again.
 const AGAIN: Duration = Duration::from_millis(50);
 

@@ -78,7 +78,7 @@ async fn serve(listener: tokio::net::UnixListener, judge: Arc<Judge>, mut stoppe
                     match tokio::time::timeout(PATIENCE, answer(stream, judge, places)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {
-                            tracing::warn!(%error, "whoever held the connection for a credential has gone")
+                            tracing::warn!(%error, "whoever held the connection for a credential has gone");
                         }
                         Err(_) => tracing::warn!("a credential was not taken in time"),
                     }

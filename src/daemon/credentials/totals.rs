@@ -50,8 +50,8 @@ impl Totals {
 pub(super) fn loader(pid: i32) -> Option<Loader> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything.
-    let start = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
-    Some((pid, start.parse().ok()?))
+    let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
+    Some((pid, began.parse().ok()?))
 }
 
 #[cfg(test)]
