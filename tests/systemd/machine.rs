@@ -74,7 +74,9 @@ impl Machine {
         let path = |part: &str| layer.path().join(part).display().to_string();
         let options = format!("lowerdir={lower},upperdir={},workdir={}", path("upper"), path("work"));
         run(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(layer.path().join("root")));
-        let mut command = Command::new("systemd-nspawn");
+        // With the test that is killed its machine ends too.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "systemd-nspawn"]);
         command.args(["-q", "-b", "--register=no", "--keep-unit", "--console=pipe", "--private-network"]);
         command.args(["--capability=all", "--system-call-filter=@known", "-D"]).arg(layer.path().join("root"));
         let container = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -206,7 +208,12 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        self.container.kill().ok();
+        // Its first process, with which all others end; systemd-nspawn alone would leave them behind.
+        if self.leader != 0 && self.container.try_wait().is_ok_and(|ended| ended.is_none()) {
+            Command::new("kill").args(["-KILL", &self.leader.to_string()]).stderr(Stdio::null()).status().ok();
+        } else {
+            self.container.kill().ok();
+        }
         self.container.wait().ok();
         let mut umount = Command::new("umount");
         umount.arg("-lq").arg(self.layer.path().join("root")).stderr(Stdio::null()).status().ok();
