@@ -21,8 +21,8 @@ pub use issued::{StoredJwt, StoredToken, TOKEN_PREFIX, TokenBook, TokenDraft};
 pub use keys::{ApiKey, InvalidApiKey, KeyKind, KeyRing, StoredKey};
 pub use peer::{InvalidUnit, Peer, PeerView, Unit, view as view_of_peers};
 pub use policy::{
-    Accounts, Action, Decision, Granted, Policies, Policy, PolicyError, PolicyWarning, Refusal, Rule, Rules, Scope,
-    ScopeError, Target, admit, decide, may_see,
+    Accounts, Action, Affected, CredentialGrant, CredentialRefusal, Credentials, Decision, Granted, Policies, Policy,
+    PolicyError, PolicyWarning, Refusal, Rule, Rules, Scope, ScopeError, Target, admit, decide, may_see,
 };
 pub use principal::Principal;
 pub use tokens::{MintError, Minted, SigningSecrets, TokenError};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::auth::Granted;
+use crate::auth::{Granted, Peer, Rules};
 
 /// Who asks. Its text form stands in revisions and logs and never holds a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// Somebody who may do nothing, named by what the kernel says of it.
+    pub fn nobody(peer: &Peer) -> Self {
+        let name = peer.unit.as_ref().map_or_else(|| format!("uid:{}", peer.uid), |unit| format!("unit:{unit}"));
+        Self::Granted(Arc::new(Granted::new(name, Rules::default())))
+    }
+
     /// Whom a token is for that this principal mints for itself.
     pub fn subject(&self) -> String {
         match self {

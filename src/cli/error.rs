@@ -208,6 +208,7 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
     match error {
         DaemonError::Config(_)
         | DaemonError::NoGroup { .. }
+        | DaemonError::Inherited { .. }
         | DaemonError::ClosedDirectory { .. }
         | DaemonError::NotHardened { .. }
         | DaemonError::NoVault { .. }
@@ -217,7 +218,9 @@ fn kind_of_daemon(error: &DaemonError) -> ErrorKind {
         | DaemonError::NotASocket { .. }
         | DaemonError::Keyring { source: CryptoError::UnsupportedFormat { .. }, .. } => ErrorKind::Configuration,
         DaemonError::VaultExists { .. } => ErrorKind::Conflict,
-        DaemonError::InUse { .. } | DaemonError::SocketInUse { .. } => ErrorKind::TryAgain,
+        DaemonError::InUse { .. } | DaemonError::SocketInUse { .. } | DaemonError::NoAnswer { .. } => {
+            ErrorKind::TryAgain
+        }
         DaemonError::Identity { source: CryptoError::PassphraseNeeded | CryptoError::WrongPassphrase, .. }
         | DaemonError::Keyring { source: CryptoError::NoMatchingIdentity, .. } => ErrorKind::NotPermitted,
         DaemonError::Incomplete { .. } | DaemonError::Identity { .. } | DaemonError::Keyring { .. } => {

@@ -4,6 +4,7 @@
 //! nothing but `exit` names an exit code.
 
 mod anon_key;
+mod answer;
 mod api_key;
 mod audit;
 mod autostart;
@@ -37,7 +38,9 @@ mod identity;
 mod import;
 mod init;
 mod input;
+mod install;
 mod list;
+mod man;
 mod offline;
 mod output;
 mod parse;
@@ -157,9 +160,14 @@ enum Verb {
     Compact(compact::CompactArgs),
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
+    Install(install::InstallArgs),
+    Uninstall(install::UninstallArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(hide = true)]
     ClearClipboard(clipboard::ClearArgs),
+    #[command(hide = true)]
+    Answer(answer::AnswerArgs),
 }
 
 /// Runs the command that was typed.
@@ -232,6 +240,10 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Config(args) => config::run(args, globals),
         Verb::Completions(args) => completions::run(args, globals),
         Verb::ClearClipboard(args) => clipboard::clear(args, globals),
+        Verb::Install(args) => install::install(args, globals),
+        Verb::Uninstall(args) => install::uninstall(args, globals),
+        Verb::Man(args) => man::run(args, globals),
+        Verb::Answer(args) => answer::run(args, globals),
     }
 }
 

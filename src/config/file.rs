@@ -14,7 +14,7 @@ use toml::Spanned;
 use crate::config::types::{
     AbsolutePath, HostName, Interval, LogFilter, LogFormat, Maybe, SocketMode, number, text, text_or_texts, texts,
 };
-use crate::config::{AuditExport, AuditMode, AuditScope, ClientAddress, ConfigError, ListenAddress, Placed};
+use crate::config::{AuditExport, AuditMode, AuditScope, ClientAddress, ConfigError, ListenAddress, OnChange, Placed};
 use crate::model::Namespace;
 
 /// What a configuration file says; `None` where it says nothing.
@@ -38,6 +38,7 @@ pub(super) struct ConfigFile {
     pub log: LogSection,
     pub client: ClientSection,
     pub policy: Vec<PolicySection>,
+    pub credential: Vec<CredentialSection>,
 }
 
 /// A `[[policy]]`.
@@ -55,6 +56,22 @@ pub(super) struct PolicySection {
     #[serde(skip)]
     pub places: Places,
 }
+
+/// A `[[credential]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CredentialSection {
+    pub unit: Option<Spanned<String>>,
+    pub id: Option<Spanned<String>>,
+    pub secret: Option<Spanned<String>>,
+    pub on_change: Option<Spanned<OnChange>>,
+    /// Where its texts stand; filled in after it was read.
+    #[serde(skip)]
+    pub places: Places,
+}
+
+/// The keys of a `[[credential]]`.
+const CREDENTIAL_KEYS: [&str; 4] = ["unit", "id", "secret", "on-change"];
 
 /// The keys of a `[[policy]]`.
 const POLICY_KEYS: [&str; 7] = ["user", "group", "uid", "unit", "token", "allow", "deny"];
@@ -77,7 +94,19 @@ impl Places {
     pub(super) fn line_of(&self, section: &PolicySection) -> usize {
         let texts = [&section.user, &section.group, &section.unit, &section.token].into_iter().flatten();
         let first = texts.chain(&section.allow).chain(&section.deny).map(|text| text.span().start);
-        let first = first.chain(section.uid.iter().map(|uid| uid.span().start)).min().unwrap_or(0);
+        self.line_above(first.chain(section.uid.iter().map(|uid| uid.span().start)).min())
+    }
+
+    /// The line of the `[[credential]]` itself.
+    pub(super) fn line_of_credential(&self, section: &CredentialSection) -> usize {
+        let texts = [&section.unit, &section.id, &section.secret].into_iter().flatten();
+        let starts = texts.map(|text| text.span().start);
+        self.line_above(starts.chain(section.on_change.iter().map(|verb| verb.span().start)).min())
+    }
+
+    /// The line of the `[[…]]` that this byte stands below.
+    fn line_above(&self, first: Option<usize>) -> usize {
+        let first = first.unwrap_or(0);
         let before = self.0.get(..first).unwrap_or_default();
         position(&self.0, before.rfind("[[").unwrap_or(first)).0
     }
@@ -243,6 +272,9 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
     for policy in &mut file.policy {
         policy.places = places.clone();
     }
+    for credential in &mut file.credential {
+        credential.places = places.clone();
+    }
     Ok(file)
 }
 
@@ -270,9 +302,17 @@ fn explain(message: &str, key: Option<String>) -> (String, Option<String>) {
 
 /// The known key that was probably meant.
 fn nearest(unknown: &str, section: Option<&str>) -> Option<String> {
-    if section.is_some_and(|section| section.starts_with("policy[")) {
+    let listed = |name: &str| section.is_some_and(|section| section.starts_with(name));
+    let keys: &[&str] = if listed("policy[") {
+        &POLICY_KEYS
+    } else if listed("credential[") {
+        &CREDENTIAL_KEYS
+    } else {
+        &[]
+    };
+    if !keys.is_empty() {
         let similar = |name: &&str| strsim::jaro_winkler(&unknown.to_lowercase(), name);
-        let best = POLICY_KEYS.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)))?;
+        let best = keys.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)))?;
         return (similar(best) > 0.7).then(|| format!("did you mean {best}?"));
     }
     let known: Vec<_> = super::known_keys()

@@ -5,6 +5,7 @@
 
 mod address;
 mod audit;
+mod credential;
 mod error;
 mod file;
 mod policy;
@@ -14,6 +15,7 @@ mod types;
 
 pub use address::{ClientAddress, InvalidAddress, ListenAddress};
 pub use audit::{AuditExport, AuditMode, AuditScope, InvalidAuditScope};
+pub use credential::{CredentialConfig, OnChange};
 pub use error::ConfigError;
 pub use policy::{Placed, PolicyConfig};
 pub use project::{PROJECT_FILE, Project, ProjectText, ProjectVariable};
@@ -70,6 +72,8 @@ pub struct Config {
     pub client: ClientConfig,
     /// Each `[[policy]]`, whose rules are read by whoever goes by them.
     pub policies: Vec<PolicyConfig>,
+    /// Each `[[credential]]`, likewise.
+    pub credentials: Vec<CredentialConfig>,
 }
 
 /// Who may connect to the Unix sockets.
@@ -279,6 +283,7 @@ impl Config {
             log: LogConfig { level: LogFilter::default(), format: LogFormat::default() },
             client: ClientConfig { addr: None, namespace: Namespace::default(), autostart: false, token: None },
             policies: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 

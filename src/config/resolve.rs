@@ -11,14 +11,14 @@ use serde::Serialize;
 use toml::Spanned;
 
 use crate::config::file::{
-    self, AuditSection, BackupSection, ClientSection, ConfigFile, EventsSection, ExpirySection, HttpSection,
-    LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
+    self, AuditSection, BackupSection, ClientSection, ConfigFile, CredentialSection, EventsSection, ExpirySection,
+    HttpSection, LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
 };
 use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
-    AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, EventsConfig, ExpiryConfig,
-    HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig, SocketConfig,
-    StoreConfig, TokenSource, VaultConfig,
+    AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, CredentialConfig, EventsConfig,
+    ExpiryConfig, HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig,
+    SocketConfig, StoreConfig, TokenSource, VaultConfig,
 };
 use crate::model::{Namespace, SecretValue};
 use crate::paths::{Environment, Paths, Role};
@@ -157,7 +157,6 @@ fn variable<T: FromStr<Err: std::fmt::Display>>(
 }
 
 /// Picks each value from the first layer that has it.
-#[expect(clippy::too_many_lines, reason = "one line for each key, in one place")]
 pub(super) fn resolve(
     file: ConfigFile,
     path: Option<&Path>,
@@ -183,6 +182,7 @@ pub(super) fn resolve(
         log,
         client,
         policy,
+        credential,
     } = file;
     let SocketSection { group, mode } = socket;
     let VaultSection { data_dir, identity, passphrase_file, max_value_size, revisions } = vault;
@@ -260,11 +260,8 @@ pub(super) fn resolve(
             autostart: layers.file("client.autostart", autostart, default.client.autostart),
             token: layers.token(flags, environment, token_file),
         },
-        policies: layers.file(
-            "policy",
-            Some(policy.into_iter().map(policy_config).collect::<Vec<_>>()).filter(|policies| !policies.is_empty()),
-            default.policies,
-        ),
+        policies: layers.list("policy", policy.into_iter().map(policy_config)),
+        credentials: layers.list("credential", credential.into_iter().map(credential_config)),
     };
     (config, layers.settings)
 }
@@ -292,6 +289,15 @@ fn policy_config(section: PolicySection) -> PolicyConfig {
     PolicyConfig { line, user, group, uid, unit, token, allow: all(allow), deny: all(deny) }
 }
 
+/// A `[[credential]]`, each text with its place.
+fn credential_config(section: CredentialSection) -> CredentialConfig {
+    let line = section.places.line_of_credential(&section);
+    let CredentialSection { unit, id, secret, on_change, places } = section;
+    let one = |text: Option<Spanned<String>>| text.map(|text| places.of(text));
+    let on_change = on_change.map(Spanned::into_inner);
+    CredentialConfig { line, unit: one(unit), id: one(id), secret: one(secret), on_change }
+}
+
 /// A value with where it comes from.
 type Layer<T> = Option<(T, Source)>;
 
@@ -316,6 +322,11 @@ impl Layers<'_> {
 
     fn file<T: Serialize>(&mut self, key: &'static str, file: Option<T>, default: T) -> T {
         self.pick(key, [None, None], file, default)
+    }
+
+    /// What stands in the file as often as it is wanted, and by default not at all.
+    fn list<T: Serialize>(&mut self, key: &'static str, file: impl Iterator<Item = T>) -> Vec<T> {
+        self.file(key, Some(file.collect::<Vec<_>>()).filter(|all| !all.is_empty()), Vec::new())
     }
 
     fn seconds(&mut self, key: &'static str, file: Option<u64>, default: Duration) -> Duration {

@@ -166,6 +166,10 @@ fn master_key(
         }
         return Ok(key);
     }
+    // What the service manager gives is the master key, and no other is made.
+    if let Some(credential) = &config.credential {
+        return read_master_key(credential, &mut || request.passphrase.clone().or_else(&mut *ask));
+    }
     // Left by a creation that was interrupted, or put there for us.
     if place.exists() {
         return read_master_key(place, &mut || request.passphrase.clone().or_else(&mut *ask));

@@ -135,6 +135,20 @@ pub enum DaemonError {
         /// Why.
         source: io::Error,
     },
+    /// A socket of the service manager's cannot be used.
+    #[error("the inherited socket {name:?} cannot be used: {why}")]
+    Inherited {
+        /// The name that its unit gives it.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Whoever asked for a credential was refused, because the daemon did not say what it is.
+    #[error("no credential was given: {why}")]
+    NoAnswer {
+        /// Why not.
+        why: String,
+    },
     /// The group of the socket is not there.
     #[error("there is no group {name:?}")]
     NoGroup {
@@ -207,6 +221,10 @@ impl DaemonError {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "choose another port with --listen 127.0.0.1:PORT, or stop the program that has this one".to_owned()
             }
+            Self::Inherited { .. } => {
+                "compare the socket units with those that come with hushd: systemctl cat hushd.socket".to_owned()
+            }
+            Self::NoAnswer { .. } => "see what the daemon says: journalctl -u hushd.service".to_owned(),
             Self::NoGroup { name } => {
                 format!("create it with `groupadd --system {name}`, or name another socket.group")
             }

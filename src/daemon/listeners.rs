@@ -16,6 +16,7 @@ use rustix::process::umask;
 
 use crate::config::{ListenAddress, SocketConfig, SocketMode};
 use crate::daemon::DaemonError;
+use crate::daemon::inherited::Inherited;
 use crate::http::Listeners;
 use crate::paths::{ensure_private_dir, group_id};
 
@@ -47,6 +48,14 @@ impl Bound {
             }
         }
         Ok(bound)
+    }
+
+    /// Adds those of the service manager.
+    pub(super) fn add(&mut self, inherited: Inherited) {
+        let Inherited { api, addresses, answers: _ } = inherited;
+        self.listeners.tcp.extend(api.tcp);
+        self.listeners.unix.extend(api.unix);
+        self.addresses.extend(addresses);
     }
 
     /// Takes the sockets out; the files live as long as what is left.

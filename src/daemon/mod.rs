@@ -4,13 +4,16 @@
 //! is on disk before the process ends; a second daemon on the same vault is refused before it touches anything.
 
 mod accounts;
+mod bus;
 mod check;
 mod create;
+mod credentials;
 mod directory;
 mod error;
 mod expiry;
 mod hardening;
 mod identity_file;
+mod inherited;
 mod keeper;
 mod keyring_file;
 mod listeners;
@@ -25,16 +28,20 @@ mod snapshots;
 mod suspend;
 mod trail;
 mod trail_out;
+mod watchdog;
 mod work;
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
 pub use accounts::System;
 pub use check::check;
 pub use create::{Created, Request, create, has_vault};
+pub use credentials::answer;
 pub use error::DaemonError;
 pub use identity_file::{IdentityFile, OpenedIdentity, open_identity, show_identity};
 pub use logging::start as start_log;
@@ -49,12 +56,17 @@ use crate::auth::{PeerView, Policies, view_of_peers};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::crypto::{CryptoError, Passphrase};
+use crate::daemon::credentials::Server;
 use crate::daemon::directory::VaultDirectory;
+use crate::daemon::inherited::Inherited;
 use crate::daemon::keeper::Keeper;
 use crate::daemon::listeners::Bound;
 use crate::daemon::open::{Opened, open_directory, open_vault};
 use crate::http::{Checker, Options, Setting, SnapshotReport, State};
 use crate::vault::Gate;
+
+/// How long those who were accepted last have to be heard before the server stops.
+const DRAIN: Duration = Duration::from_millis(50);
 
 /// How the configuration is read anew.
 pub struct Reread<'a> {
@@ -83,9 +95,12 @@ pub fn serve(
     config.check_listeners()?;
     let policies = Arc::new(policies::first(config, reread)?);
     hardening::private_umask();
+    let mut inherited = Inherited::take()?;
+    // Sockets of the service manager take the place of all that would be made here.
+    let listen = if inherited.has_api() { &[] } else { config.listen.as_slice() };
     let group = listeners::group(&config.socket)?;
-    listeners::prepare(&config.listen, &config.socket, group)?;
-    let hardening = hardening::confine(config, reread.file)?;
+    listeners::prepare(listen, &config.socket, group)?;
+    let hardening = hardening::confine(config, listen, reread.file)?;
     let peers = peers();
     let directory = Arc::new(open_directory(&config.vault.data_dir)?);
     let opened = match open_vault(config, &directory, ask) {
@@ -97,8 +112,10 @@ pub fn serve(
         Err(error) => return Err(error),
     };
     let report = snapshots::prepare(&config.backup)?;
-    let mut bound = Bound::bind(&config.listen, config.socket.mode, group)?;
-    let about = About { hardening, peers };
+    let mut bound = Bound::bind(listen, config.socket.mode, group)?;
+    let answers = inherited.answers.take();
+    bound.add(inherited);
+    let about = About { hardening, peers, answers };
     let running = run(config, directory, opened, report, (&policies, reread), about, &mut bound);
     actix_web::rt::System::new().block_on(running)?;
     drop(bound);
@@ -110,6 +127,8 @@ pub fn serve(
 struct About {
     hardening: Vec<Protection>,
     peers: PeerVisibility,
+    /// Where credentials are asked for.
+    answers: Option<UnixListener>,
 }
 
 /// What can be seen of peers. What cannot is told now, before somebody wonders why a rule does not apply.
@@ -158,6 +177,8 @@ async fn run(
         shutdown_timeout: config.http.shutdown_timeout,
     };
     let listeners = bound.take();
+    let answers = about.answers.map(|socket| Server::start(socket, Arc::clone(&gate), Arc::clone(policies)));
+    let answers = answers.transpose().map_err(DaemonError::io("answer for credentials"))?;
     let signals = signals::Signals::new().map_err(DaemonError::io("handle signals"))?;
     let server = crate::http::server(state, listeners, options).map_err(DaemonError::io("start the server"))?;
     let handle = server.handle();
@@ -169,18 +190,28 @@ async fn run(
         notify(&[NotifyState::Stopping]);
         // Streams that never end by themselves would be waited for.
         keeper.end_events("stopping");
+        if let Some(answers) = answers {
+            answers.stop().await;
+        }
+        // Who was accepted and not yet heard would be dropped: so nobody new is accepted first.
+        handle.pause().await;
+        tokio::time::sleep(DRAIN).await;
         handle.stop(true).await;
         std::future::pending::<()>().await;
     };
     let idle = actix_web::rt::spawn(sealing::when_idle(config.seal.idle.clone(), Arc::clone(&gate), keeper.clone()));
     let suspend = actix_web::rt::spawn(suspend::seal(config.seal.suspend, keeper.clone()));
+    let changes = actix_web::rt::spawn(credentials::follow(Arc::clone(&gate), Arc::clone(policies)));
+    let watchdog = actix_web::rt::spawn(watchdog::feed());
     let ended = tokio::select! {
         ended = server => ended.map_err(DaemonError::io("serve")),
         () = stop => Ok(()),
     };
     idle.abort();
     suspend.abort();
+    changes.abort();
     keeper.stop().await;
+    watchdog.abort();
     ended
 }
 

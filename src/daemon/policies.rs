@@ -13,7 +13,9 @@ use crate::daemon::{DaemonError, Reread};
 /// # Errors
 /// [`DaemonError::Config`] with the place in the file.
 pub fn policy(config: &Config, reread: &Reread<'_>) -> Result<(Policy, Vec<PolicyWarning>), DaemonError> {
-    Policy::new(&config.policies, &System).map_err(|error| invalid(error, reread))
+    let made = Policy::new(&config.policies, &System);
+    let made = made.and_then(|(policy, warnings)| Ok((policy.with_credentials(&config.credentials)?, warnings)));
+    made.map_err(|error| invalid(error, reread))
 }
 
 fn invalid(error: PolicyError, reread: &Reread<'_>) -> DaemonError {
@@ -36,11 +38,15 @@ pub(super) fn again(started: &Config, policies: &Policies, reread: &Reread<'_>) 
     match read {
         Ok(((policy, warnings), config)) => {
             tell(&warnings);
-            let count = policy.count();
+            let (count, credentials) = (policy.count(), policy.credentials().count());
             policies.replace(policy);
-            tracing::info!(policies = count, "the configuration was read anew; its policies are in force");
-            if (Config { policies: started.policies.clone(), ..config }) != *started {
-                tracing::warn!("only policies are taken over while the daemon runs; restart it for the other changes");
+            tracing::info!(policies = count, credentials, "the configuration was read anew; its policies are in force");
+            let same =
+                Config { policies: started.policies.clone(), credentials: started.credentials.clone(), ..config };
+            if same != *started {
+                tracing::warn!(
+                    "only policies and credentials are taken over while the daemon runs; restart it for the other changes"
+                );
             }
         }
         Err(error) => {

@@ -13,7 +13,7 @@ use zeroize::Zeroize as _;
 use crate::paths::PathsError;
 
 /// Every variable that is looked at.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "COLUMNS",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 23] = [
     "HUSHD_PROFILE",
     "HUSHD_TOKEN",
     "HUSHD_TOKEN_FILE",
+    "JOURNAL_STREAM",
     "MANAGERPID",
     "NO_COLOR",
     "RUNTIME_DIRECTORY",

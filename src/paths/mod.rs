@@ -21,7 +21,7 @@ pub use private::{
 };
 pub use rendered::replace_rendered;
 pub use runtime::{SOCKET_PATH_MAX, check_socket_path};
-pub use scrub::{program_directories, scrub_environment, system_bus_address};
+pub use scrub::{manager_bus_address, program_directories, scrub_environment, system_bus_address};
 pub use unwritten::forget_unwritten;
 
 use std::path::{Path, PathBuf};

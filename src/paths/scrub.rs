@@ -118,6 +118,20 @@ unsafe fn wipe_values() {
     }
 }
 
+/// Where the bus of the service manager is that this process belongs to: of a user's own manager (`MANAGERPID`) it is the
+/// user's, else the system's.
+pub fn manager_bus_address() -> String {
+    let variable = |wanted: &str| {
+        let found = std::env::vars_os().find(|(name, _)| name == wanted);
+        found.and_then(|(_, value)| value.into_string().ok()).filter(|value| !value.is_empty())
+    };
+    if variable("MANAGERPID").is_none() {
+        return system_bus_address();
+    }
+    let own = || Some(format!("unix:path={}/bus", variable("XDG_RUNTIME_DIR")?));
+    variable("DBUS_SESSION_BUS_ADDRESS").or_else(own).unwrap_or_else(system_bus_address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::audit::Action;
 use crate::auth::Caller;
 use crate::metrics::COUNTS;
 use crate::model::{Key, Namespace, SecretValue};
@@ -16,6 +17,12 @@ use crate::vault::record::RevisionRecord;
 use crate::vault::{Permit, Vault, VaultError};
 
 impl Vault {
+    /// Records that `caller` was refused a value, by whoever found that it may not leave.
+    pub fn note_refused(&self, caller: &Caller, why: &str) {
+        COUNTS.refusals.increment();
+        self.refused(caller, Action::Reveal, None, None, why);
+    }
+
     /// Gives the value of a revision (the newest where none is named) to `caller`, and notes the use.
     pub(super) fn reveal(
         &self,

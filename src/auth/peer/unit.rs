@@ -32,6 +32,11 @@ pub struct InvalidUnit {
 const KINDS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 
 impl Unit {
+    /// The unit that this process runs in.
+    pub fn of_this_process() -> Option<Self> {
+        Self::of_cgroups(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
+    }
+
     /// The unit of a process, from its `/proc/PID/cgroup` (cgroups(7)).
     pub(super) fn of_cgroups(text: &str) -> Option<Self> {
         let path = |wanted: &str| {

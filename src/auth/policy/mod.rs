@@ -18,6 +18,7 @@
 //! Invariants: patterns are matched against names that were parsed, which have no wildcards in them; matching takes no
 //! longer than the lengths of pattern and name multiplied, and allocates nothing.
 
+mod credentials;
 mod decision;
 mod grant;
 mod pattern;
@@ -27,6 +28,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use credentials::{Affected, CredentialGrant, CredentialRefusal, Credentials};
 pub use decision::{Action, Decision, Refusal, Rule, Target, admit, decide, may_see};
 pub use grant::Granted;
 pub use peers::{Accounts, Policies, Policy, PolicyError, PolicyWarning};

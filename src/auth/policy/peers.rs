@@ -10,9 +10,9 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::RwLock;
 
-use crate::auth::policy::{ADMIN_TOKEN, Granted, OWNER, Rules};
+use crate::auth::policy::{ADMIN_TOKEN, Credentials, Granted, OWNER, Rules};
 use crate::auth::{Peer, Principal, Unit};
-use crate::config::{Placed, PolicyConfig};
+use crate::config::{CredentialConfig, Placed, PolicyConfig};
 
 /// What the system knows of users, groups and units.
 pub trait Accounts {
@@ -54,6 +54,7 @@ pub type PolicyWarning = PolicyError;
 pub struct Policy {
     peers: Vec<PeerPolicy>,
     tokens: HashMap<Box<str>, Rules>,
+    credentials: Credentials,
     count: usize,
     /// Who a peer turned out to be, by user.
     known: RwLock<HashMap<u32, Vec<Known>>>,
@@ -118,6 +119,25 @@ impl Policy {
             policy.count += 1;
         }
         Ok((policy, warnings))
+    }
+
+    /// Adds the `[[credential]]` of the same configuration.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with the place of what is wrong.
+    pub fn with_credentials(self, configs: &[CredentialConfig]) -> Result<Self, PolicyError> {
+        Ok(Self { credentials: Credentials::new(configs)?, ..self })
+    }
+
+    /// What units get.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The rules of each policy that is for this peer, and whether it names the peer's unit.
+    pub(super) fn for_peer(&self, peer: &Peer) -> impl Iterator<Item = (bool, &Rules)> {
+        let matching = self.peers.iter().filter(|policy| policy.is_for(peer));
+        matching.map(|policy| (policy.unit.is_some(), &policy.rules))
     }
 
     /// How many `[[policy]]` there are.

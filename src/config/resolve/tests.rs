@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::config::Placed;
+use crate::config::{OnChange, Placed};
 use crate::paths::UserDirectories;
 
 const SAMPLE: &str = include_str!("../../../config/hushd.toml");
@@ -124,15 +124,21 @@ fn the_sample_says_every_key_and_with_all_of_them_in_force_nothing_changes() {
         assert_eq!(config, Config::defaults(&paths));
         config.check_listeners().unwrap();
         let said = settings.iter().filter(|setting| setting.source == Source::File(path.to_owned())).count();
-        // A policy has no default: the sample shows one in a comment of its own.
-        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() - 1 }, "{settings:#?}");
+        // A policy has no default, nor has a credential: the sample shows each in a comment of its own.
+        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() - 2 }, "{settings:#?}");
     }
     let lines: Vec<&str> =
         SAMPLE.lines().skip_while(|line| *line != "# [[policy]]").filter_map(|line| line.get(2..)).collect();
-    let policy = lines.join("\n");
-    let file = file::parse(path, &policy).unwrap();
+    // Between the two there are words.
+    let is_code = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+    let text = lines.into_iter().filter(is_code).collect::<Vec<_>>().join("\n");
+    let file = file::parse(path, &text).unwrap();
     let config = resolve(file, Some(path), &Flags::default(), &nothing, &paths).0;
     let places = |placed: &[Placed]| placed.iter().map(|p| (p.text.clone(), p.line, p.column)).collect::<Vec<_>>();
     assert_eq!(places(&config.policies[0].allow), [("read shop/prod/*".to_owned(), 3, 11)]);
     assert_eq!(config.policies[0].line, 1);
+    let unit = |index: usize| config.credentials[index].unit.as_ref().map(|unit| (unit.text.as_str(), unit.line));
+    assert_eq!([unit(0), unit(1)], [Some(("shop.service", 6)), Some(("shop@*.service", 11))]);
+    assert_eq!(config.credentials[0].line, 5);
+    assert_eq!([config.credentials[0].on_change, config.credentials[1].on_change], [Some(OnChange::Restart), None]);
 }

@@ -42,18 +42,22 @@ pub(super) fn harden() -> Vec<Protection> {
 }
 
 /// Does all that, and takes away from the process whatever a daemon that serves does not need: its environment, other
-/// people's files, system calls. `file` is the configuration's.
+/// people's files, system calls. It makes the sockets of `listen` itself; `file` is the configuration's.
 ///
 /// # Errors
 /// [`DaemonError::NotHardened`] where something does not hold and the configuration requires all of it.
-pub(super) fn confine(config: &Config, file: Option<&Path>) -> Result<Vec<Protection>, DaemonError> {
+pub(super) fn confine(
+    config: &Config,
+    listen: &[ListenAddress],
+    file: Option<&Path>,
+) -> Result<Vec<Protection>, DaemonError> {
     let mut done = harden();
     let programs = program_directories();
     let scrubbed = if scrub_environment() { Ok(()) } else { Err("the process has threads already") };
     done.push(protection("environment-scrubbed", scrubbed));
     done.push(key_memory());
     done.push(protection("no-new-privileges", set_no_new_privs(true)));
-    done.push(files::restrict(&places(config, file, programs)));
+    done.push(files::restrict(&places(config, listen, file, programs)));
     // The directory of all temporary files is none of ours any more; age plugins are run in one of their own.
     let _first = tempfile::env::override_temp_dir(&config.vault.data_dir);
     done.push(protection("system-calls", calls::restrict()));
@@ -81,10 +85,10 @@ struct Places {
     programs: Vec<PathBuf>,
 }
 
-fn places(config: &Config, file: Option<&Path>, mut programs: Vec<PathBuf>) -> Places {
+fn places(config: &Config, listen: &[ListenAddress], file: Option<&Path>, mut programs: Vec<PathBuf>) -> Places {
     let parent = |path: &Path| path.parent().filter(|parent| *parent != Path::new("/")).map(Path::to_owned);
     let mut own = vec![config.vault.data_dir.clone()];
-    own.extend(config.listen.iter().filter_map(|address| match address {
+    own.extend(listen.iter().filter_map(|address| match address {
         ListenAddress::Unix(path) => parent(path),
         ListenAddress::Tcp(_) => None,
     }));
@@ -156,7 +160,7 @@ mod tests {
             "127.0.0.1:0".parse().unwrap(),
         ];
         config.backup.directory = root.path().join("backups");
-        let found = places(&config, Some(Path::new("/home/me/hushd.toml")), vec!["/opt/bin".into()]);
+        let found = places(&config, &config.listen, Some(Path::new("/home/me/hushd.toml")), vec!["/opt/bin".into()]);
         assert_eq!(found.own, [root.path().join("data"), root.path().join("run")]);
         assert!(found.own.iter().all(|directory| directory.is_dir()));
         for path in ["/root/identity.txt", "/secrets/hushd", "/home/me/hushd.toml", "/proc"] {
@@ -167,6 +171,6 @@ mod tests {
         }
         assert!(found.programs.contains(&"/opt/bin".into()) && found.programs.contains(&"/usr".into()));
         config.backup.every = Some("1d".parse().unwrap());
-        assert!(places(&config, None, Vec::new()).own.contains(&config.backup.directory));
+        assert!(places(&config, &[], None, Vec::new()).own.contains(&config.backup.directory));
     }
 }

@@ -4,16 +4,13 @@
 //! logind's patience is at its end; only logind itself is believed; without a bus or a logind the daemon goes on, which is
 //! logged once until there is one. It connects to no bus unless it is asked to seal, and it unseals nothing.
 
-mod bus;
-mod wire;
-
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::daemon::suspend::bus::{BUS, Bus, Object};
-use crate::daemon::suspend::wire::{Kind, Message};
+use crate::daemon::bus::{BUS, Bus, Kind, Message, Object};
+use crate::paths::system_bus_address;
 use crate::vault::Sealing;
 
 const LOGIND: Object = Object {
@@ -65,7 +62,7 @@ impl Outlook {
 
 /// One connection to the bus, until it is lost.
 async fn listen(sealing: &impl Sealing, outlook: &mut Outlook) -> io::Result<Infallible> {
-    let mut bus = Bus::connect().await?;
+    let mut bus = Bus::connect(&system_bus_address()).await?;
     for rule in WANTED {
         bus.call(&BUS, "AddMatch", &[rule]).await?;
     }

@@ -1,11 +1,11 @@
 //! Messages as they are on the bus (D-Bus Specification, "Message Protocol").
 //!
-//! Invariant: whatever bytes come, they are a message or none; nothing here panics. It writes method calls with strings, and
-//! reads strings and truths.
+//! Invariant: whatever bytes come, they are a message or none; nothing here panics. It writes method calls with strings and
+//! lists of them, and reads strings, truths and the units of systemd.
 
 use std::os::fd::OwnedFd;
 
-use crate::daemon::suspend::bus::Object;
+use crate::daemon::bus::Object;
 
 /// The part of a message that says how long it is, in bytes.
 pub(super) const FIXED: usize = 16;
@@ -14,7 +14,7 @@ const LONGEST: usize = 128 * 1024 * 1024;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::daemon) enum Kind {
     Return,
     Error,
     Signal,
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 
 /// A message that was read.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(in crate::daemon) struct Message {
     pub kind: Kind,
     pub member: Option<String>,
     pub error: Option<String>,
@@ -101,16 +101,43 @@ impl Message {
     }
 
     /// The strings that it begins with.
-    pub(super) fn strings(&self) -> Vec<String> {
+    pub(in crate::daemon) fn strings(&self) -> Vec<String> {
         let mut reader = Reader { bytes: &self.body, at: 0, big: self.big };
         self.signature.chars().map_while(|kind| if kind == 's' { reader.string() } else { None }).collect()
     }
 
+    /// The names of a list of units, as systemd gives it: `a(ssssssouso)`, each beginning with its name.
+    pub(in crate::daemon) fn units(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        if self.signature != "a(ssssssouso)" {
+            return names;
+        }
+        let mut reader = Reader { bytes: &self.body, at: 0, big: self.big };
+        let Some(size) = reader.size() else { return names };
+        let end = reader.at.next_multiple_of(8).saturating_add(size);
+        while reader.at < end {
+            match reader.unit() {
+                Some(name) => names.push(name),
+                None => break,
+            }
+        }
+        names
+    }
+
     /// The truth that it is.
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub(in crate::daemon) fn boolean(&self) -> Option<bool> {
         let mut reader = Reader { bytes: &self.body, at: 0, big: self.big };
         if self.signature == "b" { reader.number().map(|number| number != 0) } else { None }
     }
+}
+
+/// An argument of a method.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::daemon) enum Argument<'a> {
+    /// `s`
+    Text(&'a str),
+    /// `as`
+    Texts(&'a [&'a str]),
 }
 
 struct Reader<'a> {
@@ -158,17 +185,44 @@ impl Reader<'_> {
         self.text(length)
     }
 
+    /// The name of a unit, with everything else that is told of it passed over.
+    fn unit(&mut self) -> Option<String> {
+        self.align(8)?;
+        let name = self.string()?;
+        for _ in 0..6 {
+            drop(self.string()?);
+        }
+        self.number()?;
+        drop((self.string()?, self.string()?));
+        Some(name)
+    }
+
     fn signature(&mut self) -> Option<String> {
         let length = usize::from(self.byte()?);
         self.text(length)
     }
 }
 
-/// A method call with strings; `None` where it is too long for a message.
-pub(super) fn call(serial: u32, object: &Object, method: &str, arguments: &[&str]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
+/// A method call; `None` where it is too long for a message.
+pub(super) fn call(serial: u32, object: &Object, method: &str, arguments: &[Argument<'_>]) -> Option<Vec<u8>> {
+    let (mut body, mut signature) = (Vec::new(), String::new());
     for argument in arguments {
-        push_string(&mut body, argument)?;
+        match argument {
+            Argument::Text(text) => {
+                signature.push('s');
+                push_string(&mut body, text)?;
+            }
+            Argument::Texts(texts) => {
+                signature.push_str("as");
+                let mut list = Vec::new();
+                for text in *texts {
+                    push_string(&mut list, text)?;
+                }
+                pad(&mut body, 4);
+                body.extend(u32::try_from(list.len()).ok()?.to_le_bytes());
+                body.extend(list);
+            }
+        }
     }
     let mut fields = Vec::new();
     for (code, kind, text) in
@@ -180,8 +234,8 @@ pub(super) fn call(serial: u32, object: &Object, method: &str, arguments: &[&str
     }
     if !arguments.is_empty() {
         pad(&mut fields, 8);
-        fields.extend([8, 1, b'g', 0, u8::try_from(arguments.len()).ok()?]);
-        fields.extend(arguments.iter().map(|_| b's'));
+        fields.extend([8, 1, b'g', 0, u8::try_from(signature.len()).ok()?]);
+        fields.extend(signature.bytes());
         fields.push(0);
     }
     let mut message = vec![b'l', 1, 0, 1];
@@ -211,16 +265,43 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::daemon::suspend::bus::BUS;
+    use crate::daemon::bus::BUS;
 
     #[test]
     fn a_call_is_read_as_it_was_written() {
-        let bytes = call(7, &BUS, "Inhibit", &["sleep", "", "a b", "delay"]).unwrap();
+        let texts = ["sleep", "", "a b", "delay"].map(Argument::Text);
+        let bytes = call(7, &BUS, "Inhibit", &texts).unwrap();
         assert_eq!(length(&bytes), Some(bytes.len()));
         let message = Message::parse(&bytes).unwrap();
         assert_eq!((message.kind, message.member.as_deref()), (Kind::Other, Some("Inhibit")));
         assert_eq!(message.strings(), ["sleep", "", "a b", "delay"]);
         assert_eq!(message.boolean(), None);
+    }
+
+    #[test]
+    fn a_list_of_units_is_read() {
+        let mut list = Vec::new();
+        for name in ["shop@eu.service", "shop@us.service"] {
+            pad(&mut list, 8);
+            for text in [name, "Shop", "loaded", "active", "running", "", "/org/x"] {
+                push_string(&mut list, text).unwrap();
+            }
+            pad(&mut list, 4);
+            list.extend([0; 4]);
+            for text in ["", "/"] {
+                push_string(&mut list, text).unwrap();
+            }
+        }
+        let mut body = u32::try_from(list.len()).unwrap().to_le_bytes().to_vec();
+        pad(&mut body, 8);
+        body.extend(list);
+        let bytes = call(7, &BUS, "Hello", &[]).unwrap();
+        let mut message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.units(), Vec::<String>::new());
+        (message.signature, message.body) = ("a(ssssssouso)".to_owned(), body);
+        assert_eq!(message.units(), ["shop@eu.service", "shop@us.service"]);
+        message.body.truncate(150);
+        assert_eq!(message.units(), ["shop@eu.service"]);
     }
 
     /// As a machine of the other byte order writes it.
@@ -245,7 +326,7 @@ mod tests {
         fn no_bytes_are_too_much(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..150usize) {
             let _any = (length(&bytes), Message::parse(&bytes).map(|message| (message.strings(), message.boolean())));
             // And what is almost a message.
-            let mut almost = call(7, &BUS, "Inhibit", &["sleep", "hushd"]).unwrap();
+            let mut almost = call(7, &BUS, "Inhibit", &["sleep", "hushd"].map(Argument::Text)).unwrap();
             for (to, from) in almost.iter_mut().skip(at).zip(bytes.drain(..).take(4)) {
                 *to = from;
             }

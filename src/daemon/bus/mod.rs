@@ -1,7 +1,9 @@
-//! A connection to the system bus (D-Bus Specification, "Authentication Protocol", "Message Bus").
+//! A connection to a bus (D-Bus Specification, "Authentication Protocol", "Message Bus").
 //!
 //! Invariants: signals are taken from the bus itself and from one trusted sender, whatever others send; whatever is not
-//! understood ends the connection, and nothing else. It calls methods that take strings, and offers none.
+//! understood ends the connection, and nothing else. It calls methods that take strings and lists of them, and offers none.
+
+mod wire;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -17,8 +19,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
 
-use crate::daemon::suspend::wire::{self, Kind, Message};
-use crate::paths::system_bus_address;
+pub(super) use wire::{Argument, Kind, Message};
 
 /// What can be called.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +55,16 @@ pub(super) struct Bus {
 }
 
 impl Bus {
-    /// Connects to the system bus and says hello.
+    /// Connects to the bus at the first of these addresses that answers, and says hello.
     ///
     /// # Errors
     /// That there is none, that it refuses, or that it is none.
-    pub(super) async fn connect() -> io::Result<Self> {
-        tokio::time::timeout(PATIENCE, Self::connect_now()).await?
+    pub(super) async fn connect(addresses: &str) -> io::Result<Self> {
+        tokio::time::timeout(PATIENCE, Self::connect_now(addresses)).await?
     }
 
-    async fn connect_now() -> io::Result<Self> {
-        let stream = open(&system_bus_address()).await?;
+    async fn connect_now(addresses: &str) -> io::Result<Self> {
+        let stream = open(addresses).await?;
         let (input, fds, signals) = (Vec::new(), VecDeque::new(), VecDeque::new());
         let mut bus = Self { stream, serial: 0, input, fds, signals, trusted: None };
         let uid = rustix::process::geteuid().as_raw().to_string();
@@ -97,6 +98,20 @@ impl Bus {
     /// # Errors
     /// That the bus was lost, or takes too long.
     pub(super) async fn call(&mut self, object: &Object, method: &str, arguments: &[&str]) -> io::Result<Message> {
+        let arguments: Vec<_> = arguments.iter().map(|text| Argument::Text(text)).collect();
+        self.call_with(object, method, &arguments).await
+    }
+
+    /// The same, with arguments that are lists too.
+    ///
+    /// # Errors
+    /// As [`Bus::call`].
+    pub(super) async fn call_with(
+        &mut self,
+        object: &Object,
+        method: &str,
+        arguments: &[Argument<'_>],
+    ) -> io::Result<Message> {
         self.serial = self.serial.wrapping_add(1).max(1);
         let message = wire::call(self.serial, object, method, arguments).ok_or_else(|| io::Error::other("too long"))?;
         let answer = async {
