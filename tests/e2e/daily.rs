@@ -106,7 +106,7 @@ fn what_cannot_be_imported_says_why() {
     run(&api, &["import", &lower, "--upper"]).exits(0);
     assert_eq!(api.value("DB_PASSWORD"), "s3cr3t-of-l");
     let json = file(&api, "x.json", "{\"A\": {\"b\": 1}}");
-    run(&api, &["import", &json]).fails(65, "A is a list or an object", "");
+    run(&api, &["import", &json]).fails(65, "the value of A is a list or an object", "");
     let compose = file(&api, "c.env", "A=s3cr3t$\n");
     run(&api, &["import", &compose, "--dialect", "compose"]).fails(65, "line 1: a $ that begins no variable", "");
     run(&api, &["import", &compose]).exits(0);

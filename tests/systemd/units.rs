@@ -80,6 +80,8 @@ fn units_are_restarted_and_reloaded_when_their_credential_changes_if_that_is_wan
         machine.write(&format!("/etc/systemd/system/{unit}.service"), &run);
     }
     machine.ok("systemctl daemon-reload; systemctl start shop.service mail.service quiet.service");
+    // Such a unit has started before it has read anything.
+    machine.wait("grep -q first-value /run/shop && grep -q first-value /run/mail && grep -q first-value /run/quiet");
     // Without the administrator's rule systemd refuses, and that is said.
     let cursor = machine.cursor();
     machine.ok("printf %s changed- | hushd --namespace shop/prod set DB_PASSWORD 2>&1");

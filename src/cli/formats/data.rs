@@ -106,11 +106,10 @@ pub(super) fn read_json(text: &str, of_vault: bool) -> Result<Found, String> {
     for (name, value) in all {
         let text = value.get();
         let value = match text.as_bytes().first() {
-            Some(b'"') => {
-                serde_json::from_str(text).map_err(|_| format!("{name}: not a text of Unicode characters"))?
-            }
-            Some(b'n') => return Err(format!("{name} is null, which is no value")),
-            Some(b'{' | b'[') => return Err(format!("{name} is a list or an object, and not one value")),
+            Some(b'"') => serde_json::from_str(text)
+                .map_err(|_| format!("the value of {name} is not a text of Unicode characters"))?,
+            Some(b'n') => return Err(format!("the value of {name} is null, which is none")),
+            Some(b'{' | b'[') => return Err(format!("the value of {name} is a list or an object, and not one")),
             Some(_) | None => text.to_owned(),
         };
         push(&mut found, name, value)?;

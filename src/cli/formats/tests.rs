@@ -239,8 +239,8 @@ fn data_is_taken_as_it_is_written() {
 #[test]
 fn what_is_no_value_is_refused_by_its_name_and_never_repeated() {
     for (text, source, expected) in [
-        ("{\"AA\": null}", Source::Json, "AA is null, which is no value"),
-        ("{\"AA\": [\"s3cr3t\"]}", Source::Json, "AA is a list or an object, and not one value"),
+        ("{\"AA\": null}", Source::Json, "the value of AA is null, which is none"),
+        ("{\"AA\": [\"s3cr3t\"]}", Source::Json, "the value of AA is a list or an object, and not one"),
         ("{\"AA\": \"s3cr3t\", \"AA\": \"2\"}", Source::Json, "AA is there twice"),
         ("[1]", Source::Json, "line 1, column 0: this is not one JSON object with values by name"),
         ("{\"AA\": s3cr3t}", Source::Json, "line 1, column 8: this is not JSON"),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::api::EventKind;
@@ -13,7 +13,7 @@ use crate::auth::{Affected, Policies};
 use crate::config::OnChange;
 use crate::daemon::bus::{Argument, Bus, Kind, Object};
 use crate::paths::manager_bus_address;
-use crate::vault::{Begin, Event, Events, Found, Gate};
+use crate::vault::{Begin, Event, Events, Found, Gate, Position};
 
 const SYSTEMD: Object = Object {
     name: "org.freedesktop.systemd1",
@@ -30,8 +30,8 @@ const MOST: usize = 256;
 /// Does what is configured whenever a secret changes, as long as the daemon runs.
 pub(in crate::daemon) async fn follow(gate: Arc<Gate>, policies: Arc<Policies>) {
     loop {
-        // Not the vault itself, which would not be sealed as long as it is held.
-        let events = gate.vault().map(|vault| Arc::clone(vault.events()));
+        // Not the vault itself, nor its events, which name secrets and would outlive a seal as long as they are held.
+        let events = gate.vault().map(|vault| Arc::downgrade(vault.events()));
         if let Ok(events) = events {
             watch(&events, &policies).await;
         }
@@ -40,35 +40,14 @@ pub(in crate::daemon) async fn follow(gate: Arc<Gate>, policies: Arc<Policies>) 
 }
 
 /// Follows the events of an open vault to their end.
-async fn watch(events: &Events, policies: &Policies) {
-    let mut newest = events.watch();
-    let (Begin::At(mut position) | Begin::Restarted(mut position) | Begin::TooOld(mut position)) = events.begin(None);
+async fn watch(events: &Weak<Events>, policies: &Policies) {
+    let Some((mut newest, mut position)) = events.upgrade().map(|events| (events.watch(), end(&events))) else {
+        return;
+    };
     loop {
-        let mut affected = BTreeSet::new();
-        loop {
-            match events.read(position, MOST) {
-                Found::Events(found) if found.is_empty() => break,
-                Found::Events(found) => {
-                    for (after, event) in found {
-                        position = after;
-                        // One that is gone is no reason to end a unit that still has it.
-                        if let Event::Secret { kind: EventKind::Created | EventKind::Updated, namespace, key, .. } =
-                            &*event
-                        {
-                            affected.extend(policies.current().credentials().affected(namespace, key));
-                        }
-                    }
-                }
-                Found::Renewed(end) => position = end,
-                Found::Gone => match events.begin(None) {
-                    Begin::At(end) | Begin::Restarted(end) | Begin::TooOld(end) => {
-                        tracing::warn!("there were too many changes: some units may have old credentials");
-                        position = end;
-                    }
-                },
-                Found::Ended(_) => return,
-            }
-        }
+        let Some(affected) = events.upgrade().and_then(|events| affected(&events, &mut position, policies)) else {
+            return;
+        };
         if !affected.is_empty() {
             tell(affected).await;
         }
@@ -76,6 +55,37 @@ async fn watch(events: &Events, policies: &Policies) {
             return;
         }
         tokio::time::sleep(QUIET).await;
+    }
+}
+
+fn end(events: &Events) -> Position {
+    let (Begin::At(end) | Begin::Restarted(end) | Begin::TooOld(end)) = events.begin(None);
+    end
+}
+
+/// What the events after `position` affect; `None` when there will be no more of them.
+fn affected(events: &Events, position: &mut Position, policies: &Policies) -> Option<BTreeSet<Affected>> {
+    let mut affected = BTreeSet::new();
+    loop {
+        match events.read(*position, MOST) {
+            Found::Events(found) if found.is_empty() => return Some(affected),
+            Found::Events(found) => {
+                for (after, event) in found {
+                    *position = after;
+                    // One that is gone is no reason to end a unit that still has it.
+                    if let Event::Secret { kind: EventKind::Created | EventKind::Updated, namespace, key, .. } = &*event
+                    {
+                        affected.extend(policies.current().credentials().affected(namespace, key));
+                    }
+                }
+            }
+            Found::Renewed(end) => *position = end,
+            Found::Gone => {
+                tracing::warn!("there were too many changes: some units may have old credentials");
+                *position = end(events);
+            }
+            Found::Ended(_) => return None,
+        }
     }
 }
 
