@@ -231,12 +231,9 @@ fn verify(args: &VerifyArgs, globals: &Globals) -> Result<(), CliError> {
     if report.ok {
         return Ok(());
     }
-    let plural = if report.faults.len() == 1 { "" } else { "s" };
-    Err(CliError::new(
-        ErrorKind::BadData,
-        format!("the audit trail is not as it was written: {} fault{plural}", report.faults.len()),
-    )
-    .hint("keep the files of the trail as evidence; look for who could write them"))
+    let faults = parse::counted(report.faults.len() as u64, "fault");
+    let error = CliError::new(ErrorKind::BadData, format!("the audit trail is not as it was written: {faults}"));
+    Err(error.hint("keep the files of the trail as evidence; look for who could write them"))
 }
 
 /// Verifies here where nobody serves the vault, else asks whoever does.
@@ -277,7 +274,9 @@ fn text(report: &VerifyAuditResponse, globals: &Globals) -> String {
         format!("{} {}\n", output.styled(Style::Heading, &format!("{name:<12}")), output.styled(style, &text))
     };
     let range = match (report.first, report.last) {
-        (Some(first), Some(last)) => format!("{} ({first} to {last}) in {} segments", report.entries, report.segments),
+        (Some(first), Some(last)) => {
+            format!("{} ({first} to {last}) in {}", report.entries, parse::counted(report.segments, "segment"))
+        }
         (_, _) => "none".to_owned(),
     };
     let mut text = line("entries", range, Style::Plain);

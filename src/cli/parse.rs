@@ -93,6 +93,11 @@ pub fn signal(text: &str) -> Result<Signal, String> {
     }
 }
 
+/// A number of things that have an `s` where there is not one: `1 fault`, `2 faults`.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// How long ago a moment was, or how far off it is, in its largest unit: `3d ago`, `in 29d`.
 pub fn distance(now: Timestamp, moment: Timestamp) -> String {
     let whole = |duration: Duration| {

@@ -33,6 +33,7 @@ mod logs;
 mod metrics;
 mod process;
 mod progress;
+mod readme;
 mod run;
 mod seal;
 mod shell;
