@@ -11,7 +11,10 @@
 #[path = "../faults/needs.rs"]
 #[allow(dead_code, reason = "another test uses all of it")]
 mod needs;
+#[path = "../values.rs"]
+mod values;
 
+mod files;
 mod kills;
 mod machine;
 mod package;

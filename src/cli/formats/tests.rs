@@ -1,76 +1,15 @@
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::*;
 
-/// Numbers that look random, and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-
-    /// Values of what formats stumble over, with words in between.
-    fn value(&mut self) -> String {
-        const PARTS: [&str; 48] = [
-            "a",
-            "Z",
-            "0",
-            " ",
-            "  ",
-            "\t",
-            "\n",
-            "\n\n",
-            "\r",
-            "\r\n",
-            "'",
-            "\"",
-            "`",
-            "\\",
-            "\\\\",
-            "\\n",
-            "\\\"",
-            "\\'",
-            "$",
-            "$$",
-            "${A}",
-            "$A",
-            "${",
-            "}",
-            "#",
-            " #",
-            "# ",
-            "=",
-            ":",
-            ": ",
-            "- ",
-            "!",
-            "%",
-            "&",
-            "*",
-            "{",
-            "[",
-            "|",
-            ">",
-            "~",
-            "null",
-            "true",
-            "ü",
-            "🦀",
-            "\u{2028}",
-            "\u{feff}",
-            "\u{7f}",
-            "export K=1",
-        ];
-        (0..self.below(9)).map(|_| PARTS[self.below(PARTS.len())]).collect()
-    }
-}
+#[path = "../../../tests/values.rs"]
+mod values;
 
 fn values() -> Values {
-    let mut numbers = Numbers(42);
-    (0..10_000).map(|n| (format!("K{n}").parse().unwrap(), SecretValue::new(numbers.value()))).collect()
+    values::random().map(|(name, value)| (name.parse().unwrap(), SecretValue::new(value))).collect()
 }
 
 /// What the format takes of the values, and how many it refused.
@@ -134,6 +73,74 @@ fn a_real_shell_reads_every_value() {
         let text = String::from_utf8(output.stdout).unwrap();
         let found = text.split_terminator('\0').map(|pair| pair.split_once('=').unwrap());
         same(found.map(|(name, value)| (name.to_owned(), value.to_owned())), &values, shell);
+    }
+}
+
+/// What docker's own command line makes of the file: it tells a daemon, which is played here, what a container gets.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test sets the scene")]
+fn dockers_command_line_reads_every_value() {
+    let mut docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dotenv/docker/usr/bin/docker");
+    if !docker.is_file() {
+        docker = "docker".into();
+        if Command::new(&docker).arg("--version").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "with CI set nothing is skipped: docker is not there");
+            return;
+        }
+    }
+    let (taken, _) = taken(&values(), Format::Docker, Dialect::Node);
+    let directory = tempfile::tempdir().unwrap();
+    let (file, socket) = (directory.path().join("env"), directory.path().join("docker.sock"));
+    std::fs::write(&file, write(&taken, Format::Docker, Dialect::Node).unwrap().as_bytes()).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let daemon = std::thread::spawn(move || {
+        loop {
+            if let Some(told) = told_to_create(listener.accept().unwrap().0) {
+                return told;
+            }
+        }
+    });
+    let host = format!("unix://{}", socket.display());
+    let mut command = Command::new(docker);
+    command
+        .env_clear()
+        .env("HOME", directory.path())
+        .args(["-H", &host, "create", "--env-file"])
+        .arg(file)
+        .arg("image");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told: serde_json::Value = serde_json::from_slice(&daemon.join().unwrap()).unwrap();
+    let pairs = told["Env"].as_array().unwrap().iter().map(|pair| pair.as_str().unwrap().split_once('=').unwrap());
+    same(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())), &taken, "docker's command line");
+}
+
+/// Answers what docker asks on one connection; what it sends to create a container, where it does.
+fn told_to_create(stream: UnixStream) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        let (mut length, mut create) = (0, false);
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            create |= line.starts_with("POST ");
+            if let Some(number) = line.to_lowercase().strip_prefix("content-length:") {
+                length = number.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let answer = if create { r#"{"Id":"container","Warnings":[]}"# } else { "" };
+        let status = if create { "201 Created" } else { "200 OK" };
+        let head = "Api-Version: 1.41\r\nContent-Type: application/json";
+        write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
+            .unwrap();
+        if create {
+            return Some(body);
+        }
     }
 }
 
