@@ -84,6 +84,32 @@ fn a_projects_commands_get_what_its_file_names() {
     api.stop();
 }
 
+/// "resolved by `run`, `env` and `render` only": what is inherited and what is put together are the same in each.
+#[test]
+fn every_way_to_the_values_gives_the_same() {
+    let api = start();
+    fill(&api);
+    project(&api, FILE);
+    within(&api, "shop", &["trust"]).exits(0);
+    let template = ["set", "DATABASE_URL", "--namespace", "shop", "--template"];
+    api.vault.sandbox.run_with(&template, "postgres://${STRIPE_KEY}@h").exits(0);
+    within(&api, "shop", &["delete", "DATABASE_URL"]).exits(0);
+    let expected = "postgres://shared stripe@h";
+    let run = within(&api, "shop", &["run", "--", "sh", "-c", "printf %s \"$DATABASE_URL\""]);
+    assert_eq!(run.exits(0).stdout, expected);
+    assert_eq!(within(&api, "shop", &["env", "--json"]).exits(0).json()["environment"]["DATABASE_URL"], expected);
+    within(&api, "shop", &["export", "-o", "out.json"]).exits(0);
+    let home = api.vault.sandbox.path("home/shop");
+    let exported = fs::read_to_string(home.join("out.json")).unwrap();
+    assert!(exported.contains(expected), "{exported}");
+    fs::write(home.join("t"), "{{ DATABASE_URL }}").unwrap();
+    assert_eq!(within(&api, "shop", &["render", "t"]).exits(0).stdout, expected);
+    // To everybody else it is what it is.
+    let value = within(&api, "shop", &["get", "DATABASE_URL", "--namespace", "shop"]).exits(0).stdout;
+    assert_eq!(value, "postgres://${STRIPE_KEY}@h\n");
+    api.stop();
+}
+
 #[test]
 fn a_profile_has_its_own_namespace_and_more() {
     let api = start();
