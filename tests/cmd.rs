@@ -33,9 +33,40 @@ const CLEARED: [&str; 14] = [
 #[test]
 fn texts_are_as_written() {
     let cases = trycmd::TestCases::new();
-    cases.case("tests/cmd/*.trycmd").env("HOME", "/nonexistent/home").env("COLUMNS", "100");
+    cases
+        .case("tests/cmd/*.trycmd")
+        .case("tests/cmd/help/*.trycmd")
+        .env("HOME", "/nonexistent/home")
+        .env("COLUMNS", "100");
     for name in CLEARED {
         cases.env(name, "");
+    }
+}
+
+/// "help texts are snapshots": each verb's, with those of the verbs below it.
+#[test]
+fn every_verb_has_its_help_among_the_texts() {
+    fn look(words: &[&str], file: &str) {
+        let help = hushd(&[words, &["--help"]].concat(), b"");
+        assert!(
+            file.contains(&format!("$ hushd {} --help\n", words.join(" "))),
+            "no help of {words:?} in tests/cmd/help"
+        );
+        for verb in verbs(stdout(&help)) {
+            look(&[words, &[verb.as_str()]].concat(), file);
+        }
+    }
+    fn verbs(help: &str) -> Vec<String> {
+        let Some((_, rest)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+        let lines = rest.lines().take_while(|line| !line.is_empty());
+        let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").map(str::to_owned).collect()
+    }
+    let verbs = verbs(stdout(&hushd(&["--help"], b"")));
+    assert!(verbs.len() > 40, "{verbs:?}");
+    for verb in verbs {
+        let file = std::fs::read_to_string(format!("tests/cmd/help/{verb}.trycmd"));
+        look(&[&verb], &file.unwrap_or_else(|error| panic!("the help of {verb}: {error}")));
     }
 }
 

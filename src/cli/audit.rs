@@ -76,8 +76,8 @@ With --json: {\"entries\": [{\"sequence\", \"time\", \"principal\", \"uid\", \"p
 const VERIFY_HELP: &str = "\
 Reads the whole trail, and holds it against what the vault remembers of it, against the configured
 anchor-file, and against the anchors that are given: journalctl -t hushd-audit -o cat | hushd audit
-verify --anchors -. Where a daemon serves the vault it is asked to do this; otherwise it is done here.
-The exit code is 65 where something is not as it was written.
+verify --anchors -. Where a daemon serves the vault it is asked to do this; otherwise it is done
+here. The exit code is 65 where something is not as it was written.
 
 With --json: {\"ok\", \"segments\", \"entries\", \"first\", \"last\", \"tornBytes\", \"anchors\", \"faults\":
 [{\"segment\", \"offset\", \"after\", \"message\"}]}.";

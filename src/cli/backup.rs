@@ -46,7 +46,8 @@ struct VerifyArgs {
 
 const AFTER_HELP: &str = "\
 Keep it on another disk, with a copy of the master key on a third one: without it nobody opens the
-backup. It holds all values, the digests of the API keys and the secrets that tokens are signed with.
+backup. It holds all values, the digests of the API keys and the secrets that tokens are signed
+with.
 
 With --json: {\"file\", \"bytes\"}.";
 

@@ -11,8 +11,9 @@ use crate::daemon;
 pub struct CompactArgs {}
 
 const AFTER_HELP: &str = "\
-Needs room for the new store beside the old one. Interrupted at any point it leaves the old store or the
-new one. The daemon does this by itself when it starts and more than half of a large store is waste.
+Needs room for the new store beside the old one. Interrupted at any point it leaves the old store or
+the new one. The daemon does this by itself when it starts and more than half of a large store is
+waste.
 
 With --json: {\"before\": BYTES, \"after\": BYTES}.";
 

@@ -39,8 +39,8 @@ Equal digests are equal values, within one output: with every call they are othe
 read, and is recorded so.
 
 With --json: {\"namespaces\": [NS1, NS2], \"differences\": [{\"key\", \"difference\": \"removed\"|\"added\"|
-\"changed\", \"values\": [V1, V2]}]}; the values are digests or, with --reveal, the values, and null where
-there is none.";
+\"changed\", \"values\": [V1, V2]}]}; the values are digests or, with --reveal, the values, and null
+where there is none.";
 
 const COLUMNS: [Column; 4] = [
     Column { title: "KEY", spare: 0 },

@@ -62,8 +62,8 @@ pub struct Selection {
 }
 
 const AFTER_HELP: &str = "\
-A value that the format cannot hold is refused, and its key named: docker's file cannot hold newlines,
-no environment a NUL, and node's dotenv no value with all three of its quotes.
+A value that the format cannot hold is refused, and its key named: docker's file cannot hold
+newlines, no environment a NUL, and node's dotenv no value with all three of its quotes.
 
 To have them in a shell: eval \"$(hushd env --format shell)\"
 

@@ -29,8 +29,8 @@ pub struct GetArgs {
 }
 
 const AFTER_HELP: &str = "\
-With --json: {\"namespace\", \"key\", \"value\", \"revision\"}; with --clip, \"clearedAfter\" in the place of the
-value.";
+With --json: {\"namespace\", \"key\", \"value\", \"revision\"}; with --clip, \"clearedAfter\" in the place of
+the value.";
 
 #[derive(Serialize)]
 struct Document<'a> {

@@ -30,7 +30,8 @@ pub struct RollbackArgs {
 }
 
 const AFTER_HELP: &str = "\
-With --json: {\"namespace\", \"key\", \"revisions\": [{\"revision\", \"createdAt\", \"createdBy\"}]}, newest first.";
+With --json: {\"namespace\", \"key\", \"revisions\": [{\"revision\", \"createdAt\", \"createdBy\"}]}, newest
+first.";
 
 const AFTER_ROLLBACK: &str = "\
 It becomes a new revision, so that what was there before can be rolled back to as well.

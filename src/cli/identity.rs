@@ -41,9 +41,10 @@ struct PassphraseArgs {
 }
 
 const PASSPHRASE_HELP: &str = "\
-The old passphrase is asked for, or read from vault.passphrase-file. The key itself stays the same, so
-that a running daemon goes on; a copy of the old file still opens with the old passphrase. Interrupted at
-any point it leaves the old file or the new one. An SSH key is changed by ssh-keygen -p.
+The old passphrase is asked for, or read from vault.passphrase-file. The key itself stays the same,
+so that a running daemon goes on; a copy of the old file still opens with the old passphrase.
+Interrupted at any point it leaves the old file or the new one. An SSH key is changed by ssh-keygen
+-p.
 
 With --json: {\"identity\", \"encrypted\"}.";
 

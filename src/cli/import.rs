@@ -61,11 +61,12 @@ enum OnConflict {
 
 const AFTER_HELP: &str = "\
 The dialects of dotenv differ in quotes, escapes and variables. node is the default: most files are
-written for it, and it never expands a $, so that a password with one stays what it is. Variables that
-python and compose expand are looked for in the file itself, never in the environment. What a dialect
-skips is told by its line.
+written for it, and it never expands a $, so that a password with one stays what it is. Variables
+that python and compose expand are looked for in the file itself, never in the environment. What a
+dialect skips is told by its line.
 
-A server is asked over http on loopback only; for one on another machine: ssh -L 7130:127.0.0.1:7130.
+A server is asked over http on loopback only; for one on another machine: ssh -L
+7130:127.0.0.1:7130.
 
 With --json: {\"namespace\", \"dryRun\", \"changes\": [{\"key\", \"action\": \"create\"|\"update\"|
 \"unchanged\"|\"skip\"}]}.";

@@ -27,6 +27,7 @@ pub struct InstallArgs {
 
 /// Take away what `hushd install` put in place; vaults, keys and configuration stay
 #[derive(Debug, Args)]
+#[command(after_long_help = UNINSTALL_HELP)]
 pub struct UninstallArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -50,6 +51,9 @@ Then, for the machine:  systemctl enable --now hushd.socket
 and for a user:         systemctl --user enable --now hushd.socket
 
 With --json: {\"files\": [{\"path\", \"action\"}], \"commands\": [[…]], \"dryRun\"}.";
+
+const UNINSTALL_HELP: &str = "\
+With --json: as hushd install has it.";
 
 /// How each of our files begins.
 const OURS: &str = "# Part of hushd.";

@@ -53,10 +53,12 @@ enum VerbName {
 }
 
 const AFTER_HELP: &str = "\
-The exit code is 0 where it is allowed, 77 where it is denied. user:NAME brings the user's groups with it. Of a token only
-what policies say of it is looked at: its own scope is in `hushd token list`.
+The exit code is 0 where it is allowed, 77 where it is denied. user:NAME brings the user's groups
+with it. Of a token only what policies say of it is looked at: its own scope is in `hushd token
+list`.
 
-With --json: {\"allowed\", \"verb\", \"namespace\", \"key\", \"principal\", \"rule\"}; without --key, namespace and key are null.";
+With --json: {\"allowed\", \"verb\", \"namespace\", \"key\", \"principal\", \"rule\"}; without --key, namespace
+and key are null.";
 
 /// Runs the verb below `policy`.
 ///

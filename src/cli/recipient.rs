@@ -49,10 +49,10 @@ struct RemoveArgs {
 }
 
 const REMOVE_HELP: &str = "\
-The keyring is encrypted to the others, the data key and the secret that signs tokens are replaced (all
-tokens until now are worthless), and all records are re-encrypted. Whoever holds the removed identity
-opens nothing that is written from now on. A copy of the vault that he made before, and backups to him,
-he can still open: rotate the secrets that he must not know.
+The keyring is encrypted to the others, the data key and the secret that signs tokens are replaced
+(all tokens until now are worthless), and all records are re-encrypted. Whoever holds the removed
+identity opens nothing that is written from now on. A copy of the vault that he made before, and
+backups to him, he can still open: rotate the secrets that he must not know.
 
 The last recipient is not removed, nor the one whose identity the daemon itself uses.
 

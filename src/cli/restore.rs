@@ -38,8 +38,8 @@ pub struct RestoreArgs {
 }
 
 const AFTER_HELP: &str = "\
-Without --same-identity the new vault has the master key at vault.identity: the one that is there, or
-a new one. The whole backup is read before anything is touched.
+Without --same-identity the new vault has the master key at vault.identity: the one that is there,
+or a new one. The whole backup is read before anything is touched.
 
 With --keys the secrets get the backup's newest value and flags as a new revision; what was written
 since stays as older revisions. Secrets that are not named are left alone.

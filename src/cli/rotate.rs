@@ -30,8 +30,8 @@ struct DataKeyArgs {
 }
 
 const DATA_KEY_HELP: &str = "\
-The daemon serves and takes writes meanwhile. Interrupting this command stops only the waiting; the daemon
-goes on, also after a restart. The old key is dropped when no record is under it any more.
+The daemon serves and takes writes meanwhile. Interrupting this command stops only the waiting; the
+daemon goes on, also after a restart. The old key is dropped when no record is under it any more.
 
 With --json: {\"epoch\": N, \"done\": BOOL}.";
 
@@ -45,8 +45,8 @@ struct JwtSecretArgs {
 }
 
 const JWT_SECRET_HELP: &str = "\
-With --grace-hours 0 all tokens until now are worthless at once, those in an earlier grace period too.
-Other software that signs tokens with the old secret can do so until the grace period ends.
+With --grace-hours 0 all tokens until now are worthless at once, those in an earlier grace period
+too. Other software that signs tokens with the old secret can do so until the grace period ends.
 
 With --json: {\"oldSecretExpiresAt\"}.";
 

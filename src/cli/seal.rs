@@ -12,8 +12,8 @@ use crate::client::ClientError;
 pub struct SealArgs {}
 
 const AFTER_HELP: &str = "\
-No value can be read until the vault is unsealed. Requests in flight finish first. SIGUSR1 does the same,
-and so does [seal] in the configuration after some time without use.
+No value can be read until the vault is unsealed. Requests in flight finish first. SIGUSR1 does the
+same, and so does [seal] in the configuration after some time without use.
 
 With --json: {\"sealed\": true}.";
 

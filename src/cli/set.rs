@@ -76,9 +76,8 @@ pub struct SetArgs {
 }
 
 const AFTER_HELP: &str = "\
-When a secret is updated, what is not named stays as it is: its expiry, its protection, whether it is
-a template. A random value
-is not printed; hushd get KEY does that.
+When a secret is updated, what is not named stays as it is: its expiry, its protection, whether it
+is a template. A random value is not printed; hushd get KEY does that.
 
 With --json: {\"namespace\", \"key\", \"action\": \"created\"|\"updated\", \"revision\"}; the revision is null
 where the daemon does not tell it.";

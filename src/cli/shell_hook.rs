@@ -32,8 +32,8 @@ For zsh, in ~/.zshrc: eval \"$(hushd shell-hook zsh)\"
 For fish, in ~/.config/fish/config.fish: hushd shell-hook fish | source
 For direnv: hushd shell-hook direnv > ~/.config/direnv/lib/hushd.sh, then `use hushd` in .envrc
 
-It works in projects that are trusted (hushd trust). What has changed since a project was entered is seen
-when it is entered again.";
+It works in projects that are trusted (hushd trust). What has changed since a project was entered is
+seen when it is entered again.";
 
 /// Print the commands that bring a shell's environment up to date
 #[derive(Debug, Args)]

@@ -57,11 +57,12 @@ struct CreateArgs {
 }
 
 const AFTER_HELP: &str = "\
-A rule is read, write, list, verify or admin, and a pattern NAMESPACE/KEY in which * stands for anything within a part and
-** for any namespaces: 'read shop/prod/STRIPE_*', 'read,write shop/**'. read comes with list and verify.
+A rule is read, write, list, verify or admin, and a pattern NAMESPACE/KEY in which * stands for
+anything within a part and ** for any namespaces: 'read shop/prod/STRIPE_*', 'read,write shop/**'.
+read comes with list and verify.
 
-The token is shown once. To keep it for later commands: (umask 077; hushd token create --scope 'read shop/**' > FILE),
-then --token-file FILE.
+The token is shown once. To keep it for later commands: (umask 077; hushd token create --scope 'read
+shop/**' > FILE), then --token-file FILE.
 
 With --json: {\"token\", \"id\", \"expiresAt\"}.";
 

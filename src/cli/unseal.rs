@@ -18,9 +18,9 @@ pub struct UnsealArgs {
 }
 
 const AFTER_HELP: &str = "\
-The daemon's own user needs no passphrase where the master key has none, or where its passphrase is in a
-file that the daemon knows. Whoever knows the passphrase may unseal as well. After a wrong one the next
-is taken after a while.
+The daemon's own user needs no passphrase where the master key has none, or where its passphrase is
+in a file that the daemon knows. Whoever knows the passphrase may unseal as well. After a wrong one
+the next is taken after a while.
 
 With --json: {\"sealed\": false}.";
 

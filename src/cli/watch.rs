@@ -27,9 +27,9 @@ pub struct WatchArgs {
 }
 
 const AFTER_HELP: &str = "\
-It tells what changed, never a value: created, updated, deleted, expired, expiring (soon), and rotated
-for the vault's own keys. It connects again when the daemon was away. `reset` says that events may have
-been missed: read anew what you know.
+It tells what changed, never a value: created, updated, deleted, expired, expiring (soon), and
+rotated for the vault's own keys. It connects again when the daemon was away. `reset` says that
+events may have been missed: read anew what you know.
 
 With --json: one document a line: {\"type\", \"namespace\", \"key\", \"revision\", \"at\", \"expiresAt\",
 \"within\", \"reason\"}, each field where it applies.";

@@ -30,8 +30,8 @@ enum CredentialVerb {
 }
 
 const AFTER_HELP: &str = "\
-What git and docker store is in the namespace credentials, or in that of --namespace; aws and age read the
-namespace that every verb reads.";
+What git and docker store is in the namespace credentials, or in that of --namespace; aws and age
+read the namespace that every verb reads.";
 
 /// Runs the verb below `credential`.
 ///

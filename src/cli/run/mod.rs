@@ -79,17 +79,17 @@ pub struct SelectionArgs {
 }
 
 const AFTER_HELP: &str = "\
-Signals, terminal and exit code are the command's own: hushd run becomes the command. It ends with 126
-where the command cannot be executed and with 127 where there is none; what goes wrong before has
-hushd's own exit codes. The command does not get HUSHD_TOKEN and HUSHD_TOKEN_FILE.
+Signals, terminal and exit code are the command's own: hushd run becomes the command. It ends with
+126 where the command cannot be executed and with 127 where there is none; what goes wrong before
+has hushd's own exit codes. The command does not get HUSHD_TOKEN and HUSHD_TOKEN_FILE.
 
 A file of --file is in memory only and lasts as long as whoever has it open; its path is
 /proc/self/fd/N, so that only the command and what it starts can read it.
 
-With --watch and --redact hushd stays beside the command, hands signals on to it and ends with its exit
-code (128 + the signal that ended it). --watch needs the daemon only at the start; one that was away is
-found again. --redact masks values of at least 4 bytes, wherever the output is cut; on a terminal the
-command has one too. It cannot know a value that the command encodes.";
+With --watch and --redact hushd stays beside the command, hands signals on to it and ends with its
+exit code (128 + the signal that ended it). --watch needs the daemon only at the start; one that was
+away is found again. --redact masks values of at least 4 bytes, wherever the output is cut; on a
+terminal the command has one too. It cannot know a value that the command encodes.";
 
 impl SelectionArgs {
     /// What is wanted.
