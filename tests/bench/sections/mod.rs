@@ -10,6 +10,7 @@ mod mixed;
 mod put;
 mod size;
 mod weight;
+mod whole;
 
 use crate::Result;
 use crate::arguments::Arguments;
@@ -20,13 +21,14 @@ use crate::report::Section;
 pub type Measure = fn(&Arguments) -> Result<Section>;
 
 /// All sections, by name, in the order in which they are measured.
-pub const ALL: [(&str, Measure); 10] = [
+pub const ALL: [(&str, Measure); 11] = [
     ("get", get::measure),
     ("audit", audit::measure),
     ("put", put::measure),
     ("mixed", mixed::measure),
     ("list", list::measure),
     ("size", size::measure),
+    ("whole", whole::measure),
     ("client", client::measure),
     ("idle", idle::measure),
     ("encryption", encryption::measure),
