@@ -272,6 +272,21 @@ mod tests {
     }
 
     #[test]
+    fn the_signature_is_that_of_rfc_7515() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        use signature::{Signer as _, Verifier as _};
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let input = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA\
+                     6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let hs256 = Hs256::new(Algorithm::HS256, &URL_SAFE_NO_PAD.decode(key).unwrap()).unwrap();
+        let signed = hs256.try_sign(input.as_bytes()).unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(&signed), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        hs256.verify(input.as_bytes(), &signed).unwrap();
+        assert!(hs256.verify(input.as_bytes(), &signed[..16].to_vec()).is_err());
+    }
+
+    #[test]
     fn just_the_contracts_claims_make_an_administrator() {
         let verified =
             verify(&serde_json::json!({"sub": "ci", "role": "project_admin", "exp": 1_800_000_001})).unwrap();

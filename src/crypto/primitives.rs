@@ -25,3 +25,25 @@ pub(super) fn hkdf_sha256(salt: &[u8], info: &[u8], secret: &[u8]) -> Zeroizing<
     Hkdf::<Sha256>::new(Some(salt), secret).expand(info, &mut *derived).expect("32 bytes are within HKDF's limit");
     derived
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn hmac_answers_as_rfc_4231_has_it() {
+        let tag = hmac_sha256(b"Jefe").chain_update(b"what do ya want for nothing?").finalize().into_bytes();
+        assert_eq!(hex(&tag), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn hkdf_answers_as_rfc_5869_has_it() {
+        let (salt, info): (Vec<u8>, Vec<u8>) = ((0..=0x0c).collect(), (0xf0..=0xf9).collect());
+        let derived = hkdf_sha256(&salt, &info, &[0x0b; 22]);
+        assert_eq!(hex(&*derived), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+    }
+}

@@ -37,4 +37,5 @@ mod readme;
 mod run;
 mod seal;
 mod shell;
+mod supply_chain;
 mod suspend;
