@@ -66,7 +66,7 @@ pub(super) async fn create(
         headers(("ETag" = String, description = "The revision, in quotes"))), Missing, Refused))]
 pub(super) async fn get(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let (key, query) = (key(&request)?, Query::of(&request)?);
-    let (value, revision) = state.vault()?.get(&caller.0, &query.namespace()?, &key, query.revision()?)?;
+    let (value, revision) = state.vault()?.get(&caller.0, &query.namespace()?, &key, query.revision()?).await?;
     let secret = SecretResponse { key: key.as_str().to_owned(), value };
     Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{revision}\""))).json(secret))
 }
@@ -168,7 +168,7 @@ pub(super) async fn verify(
 ) -> Answer {
     let (key, namespace) = (key(&request)?, Query::of(&request)?.namespace()?);
     let sent: VerifyRequest = body::json(&request, payload, state.body_limit()).await?;
-    let matches = state.vault()?.verify(&caller.0, &namespace, &key, &sent.value)?;
+    let matches = state.vault()?.verify(&caller.0, &namespace, &key, &sent.value).await?;
     Ok(HttpResponse::Ok().json(VerifyResponse { matches }))
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn verify(
     responses((status = 200, description = "Values by name", body = EnvironmentResponse), Missing, Refused))]
 pub(super) async fn environment(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let query = Query::of(&request)?;
-    let found = state.vault()?.environment(&caller.0, &query.namespace()?, &query.selection()?)?;
+    let found = state.vault()?.environment(&caller.0, &query.namespace()?, &query.selection()?).await?;
     let (environment, templates) = (found.values, found.templates);
     Ok(HttpResponse::Ok().json(EnvironmentResponse { environment, templates, revision: found.revision }))
 }

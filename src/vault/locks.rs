@@ -25,8 +25,16 @@ impl NameLocks {
 
     /// Waits until nobody else writes to the secret.
     pub(super) async fn lock(&self, namespace: &Namespace, key: &Key) -> OwnedMutexGuard<()> {
+        Arc::clone(self.stripe(namespace, key)).lock_owned().await
+    }
+
+    /// Whether somebody may be writing to the secret.
+    pub(super) fn is_held(&self, namespace: &Namespace, key: &Key) -> bool {
+        self.stripe(namespace, key).try_lock().is_err()
+    }
+
+    fn stripe(&self, namespace: &Namespace, key: &Key) -> &Arc<Mutex<()>> {
         let hash = self.hasher.hash_one((namespace, key));
-        let stripe = usize::try_from(hash % STRIPES as u64).unwrap_or(0);
-        Arc::clone(&self.stripes[stripe]).lock_owned().await
+        &self.stripes[usize::try_from(hash % STRIPES as u64).unwrap_or(0)]
     }
 }

@@ -66,7 +66,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`] when there is none, or it is inactive or expired; [`VaultError::RevisionNotFound`];
     /// [`VaultError::Damaged`]; [`VaultError::MaybeLost`]; errors of the store.
-    pub fn get(
+    pub async fn get(
         &self,
         caller: &Caller,
         namespace: &Namespace,
@@ -74,14 +74,14 @@ impl Vault {
         revision: Option<u64>,
     ) -> Result<(SecretValue, u64), VaultError> {
         let permit = self.permit(caller, Action::Read, Target::Secret(namespace, key))?;
-        self.reveal(caller, &permit, namespace, key, revision)
+        self.reveal(caller, &permit, namespace, key, revision).await
     }
 
     /// Says whether a secret has a value, without revealing it; the comparison is constant-time on digests.
     ///
     /// # Errors
     /// As [`Vault::get`].
-    pub fn verify(
+    pub async fn verify(
         &self,
         caller: &Caller,
         namespace: &Namespace,
@@ -90,7 +90,7 @@ impl Vault {
     ) -> Result<bool, VaultError> {
         let permit = self.permit(caller, Action::Verify, Target::Secret(namespace, key))?;
         self.record_use(caller, &permit, audit::Action::Verify, Some(namespace), Some(key))?;
-        let (value, ..) = self.open_value(namespace, key, None)?;
+        let (value, ..) = self.open_value(namespace, key, None).await?;
         let digest = |text: &SecretValue| Sha256::digest(text.expose_secret().as_bytes());
         Ok(digest(&value).ct_eq(&digest(candidate)).into())
     }
@@ -133,7 +133,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] with all named keys that are missing; otherwise as [`Vault::get`].
-    pub fn environment(
+    pub async fn environment(
         &self,
         caller: &Caller,
         namespace: &Namespace,
@@ -176,7 +176,7 @@ impl Vault {
         };
         let mut values = BTreeMap::new();
         for key in wanted {
-            match self.reveal(caller, &permit, namespace, &key, None) {
+            match self.reveal(caller, &permit, namespace, &key, None).await {
                 Ok((value, _)) => {
                     values.insert(key.as_str().to_owned(), value);
                 }

@@ -24,7 +24,7 @@ impl Vault {
     }
 
     /// Gives the value of a revision (the newest where none is named) to `caller`, and notes the use.
-    pub(super) fn reveal(
+    pub(super) async fn reveal(
         &self,
         caller: &Caller,
         permit: &Permit,
@@ -33,7 +33,7 @@ impl Vault {
         revision: Option<u64>,
     ) -> Result<(SecretValue, u64), VaultError> {
         self.require_reason(caller, namespace, key)?;
-        let (value, entry, revision) = self.open_value(namespace, key, revision)?;
+        let (value, entry, revision) = self.open_value(namespace, key, revision).await?;
         if self.trail().is_some() {
             let recorded = self.reveal_entry(caller, permit, (namespace, key), revision);
             // Not one line further without it: from here on the value is on its way.
@@ -48,13 +48,29 @@ impl Vault {
         Ok((value, revision))
     }
 
-    /// Decrypts a value without revealing it to anybody.
-    pub(super) fn open_value(
+    /// Decrypts a value without revealing it to anybody. Where a writer is about to destroy it, waits for whether he does.
+    pub(super) async fn open_value(
         &self,
         namespace: &Namespace,
         key: &Key,
         revision: Option<u64>,
     ) -> Result<(SecretValue, Arc<Entry>, u64), VaultError> {
+        loop {
+            if let Some(found) = self.look_at_value(namespace, key, revision)? {
+                return Ok(found);
+            }
+            drop(self.locks.lock(namespace, key).await);
+        }
+    }
+
+    /// Decrypts a value; gives nothing where it is gone from the store and whoever removes it has not ended yet: until it is
+    /// durable that it went, it has not.
+    fn look_at_value(
+        &self,
+        namespace: &Namespace,
+        key: &Key,
+        revision: Option<u64>,
+    ) -> Result<Option<(SecretValue, Arc<Entry>, u64)>, VaultError> {
         let mut entry = self.readable(namespace, key)?;
         loop {
             let number = revision.unwrap_or_else(|| entry.revision());
@@ -62,11 +78,16 @@ impl Vault {
                 .find(number)
                 .ok_or_else(|| VaultError::RevisionNotFound { key: key.clone(), revision: number })?;
             match self.decrypt_value(&entry, kept) {
-                Ok(value) => return Ok((value, entry, number)),
+                Ok(value) => return Ok(Some((value, entry, number))),
                 Err(error) => {
-                    // A writer may have dropped this revision between our look at the index and at the store.
+                    // A writer may have dropped this revision between our look at the index and at the store. He shows it in
+                    // the index before he lets go of the lock, so that is what is asked for first.
+                    let changing = self.locks.is_held(namespace, key);
                     let again = self.readable(namespace, key)?;
                     if Arc::ptr_eq(&entry, &again) {
+                        if changing {
+                            return Ok(None);
+                        }
                         COUNTS.damaged_reads.add(u64::from(matches!(error, VaultError::Damaged { .. })));
                         return Err(error);
                     }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::{AuditRules, Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError};
 use crate::audit::{self, TrailOptions};
 use crate::auth::{ApiKey, Caller, Credential, KeyKind, Principal};
@@ -62,7 +64,7 @@ impl Fixture {
     }
 
     pub(super) fn get(&self, name: &str) -> Result<String, ErrorKind> {
-        let found = self.vault.get(&by(), &self.namespace, &key(name), None);
+        let found = self.vault.get(&by(), &self.namespace, &key(name), None).now_or_never().unwrap();
         found.map(|(value, _)| value.expose_secret().to_owned()).map_err(|error| error.kind())
     }
 }
@@ -170,9 +172,9 @@ async fn the_last_revisions_are_kept_and_older_ones_leave_the_store() {
     };
     fixture.store.scan(crate::store::Table::Value, &mut count).unwrap();
     assert_eq!(values, 3);
-    let old = fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(3)).unwrap();
+    let old = fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(3)).await.unwrap();
     assert_eq!(old.0.expose_secret(), "3");
-    assert!(fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(2)).is_err());
+    assert!(fixture.vault.get(&by(), &fixture.namespace, &key("A"), Some(2)).await.is_err());
     let rolled = fixture.vault.rollback(&by(), &fixture.namespace, &key("A"), Precondition::None, 4).await.unwrap();
     assert_eq!((rolled, fixture.get("A").as_deref()), (6, Ok("4")));
 }
@@ -181,7 +183,13 @@ async fn the_last_revisions_are_kept_and_older_ones_leave_the_store() {
 async fn a_namespaces_revision_never_moves_back() {
     let mut fixture = Fixture::new(Limits::default());
     let revision = |fixture: &Fixture| {
-        fixture.vault.environment(&by(), &fixture.namespace, &Selection::default()).unwrap().revision
+        fixture
+            .vault
+            .environment(&by(), &fixture.namespace, &Selection::default())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .revision
     };
     let mut last = revision(&fixture);
     for step in 0..6 {
@@ -420,7 +428,7 @@ fn a_change_is_recorded_once_whenever_the_daemon_is_killed() {
             for _ in 0..READERS {
                 scope.spawn(|| {
                     while written.load(Ordering::Relaxed) < WRITERS * CHANGES / 2 {
-                        vault.get(&by(), &Namespace::default(), &key("READ"), None).unwrap();
+                        vault.get(&by(), &Namespace::default(), &key("READ"), None).now_or_never().unwrap().unwrap();
                     }
                 });
             }

@@ -118,6 +118,33 @@ fn a_sync_that_takes_long_is_told_and_waited_for() {
     api.stop();
 }
 
+/// What is being purged is there until it is durable that it is not, and then it was never damaged.
+#[test]
+fn a_read_beside_a_purge_waits_for_its_end() {
+    if !needs::met(&["strace"]) {
+        return;
+    }
+    let api = Api::start(Transport::Unix);
+    api.create("GOING", "1");
+    let slow = Fault::inject(api.daemon().pid(), "fdatasync:delay_enter=1000000:when=1");
+    thread::scope(|scope| {
+        let purge = scope.spawn(|| api.delete(&format!("{}?purge=true", secret("GOING"))));
+        thread::sleep(std::time::Duration::from_millis(300));
+        let read = scope.spawn(|| api.get(&secret("GOING")));
+        let named = scope.spawn(|| api.get("/api/environment?keys=GOING"));
+        let verified = scope.spawn(|| api.post(&format!("{}/verify", secret("GOING")), json!({"value": "1"})));
+        // Meanwhile nobody else waits.
+        api.get("/api/secrets").is(200);
+        for answer in [read, named, verified] {
+            answer.join().unwrap().fails(404, "NOT_FOUND", "Secret not found: GOING");
+        }
+        purge.join().unwrap().is(200);
+    });
+    drop(slow);
+    assert_eq!(api.get("/api/status").json()["problems"], json!([]));
+    api.stop();
+}
+
 /// "an fsync that failed is never taken as having worked": after it the kernel takes pages for written that are not, so
 /// that a daemon which reads them again from memory would build on what a power cut takes away.
 #[test]

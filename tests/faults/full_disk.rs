@@ -110,7 +110,7 @@ fn json(answer: &Response) -> Value {
 }
 
 /// Takes that much space on a disk, or all there is.
-fn take_space(file: &Path, bytes: u64) {
+pub fn take_space(file: &Path, bytes: u64) {
     let ballast = fs::File::create(file).unwrap();
     let (mut taken, mut step) = (0, 1024 * 1024);
     while taken < bytes && step >= 1024 {

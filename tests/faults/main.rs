@@ -29,6 +29,7 @@ mod memory;
 mod needs;
 mod power_cuts;
 mod rules;
+mod soak;
 mod strace;
 mod units;
 mod users;

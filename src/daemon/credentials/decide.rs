@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::net::sockopt::socket_peercred;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use crate::auth::{Caller, Peer, Policies, Principal, Unit};
@@ -62,7 +63,7 @@ impl Judge {
         Self { gate, policies, manager, totals: Mutex::default() }
     }
 
-    /// Decides. Blocks: not for a thread of the runtime.
+    /// Decides. Blocks: for a thread of the runtime's that may.
     pub(super) fn answer(&self, connection: impl AsFd) -> Answer {
         let Ok(credentials) = socket_peercred(connection.as_fd()) else {
             tracing::warn!("a credential is refused: the kernel does not say who asks");
@@ -95,7 +96,8 @@ impl Judge {
         })?;
         let refuse = |why: String, recorded| Refusal { why, principal: Some(grant.principal.clone()), recorded };
         let caller = caller(peer, Some(claim), grant.principal.clone());
-        let (value, revision) = vault.get(&caller, &grant.namespace, &grant.key, None).map_err(|error| {
+        let found = Handle::current().block_on(vault.get(&caller, &grant.namespace, &grant.key, None));
+        let (value, revision) = found.map_err(|error| {
             let recorded = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Unrecorded);
             refuse(full_text(&error), recorded)
         })?;
