@@ -60,11 +60,13 @@ pub enum Action {
     Trim,
     /// Another operation on the vault's keys: recipients, data keys, signing secrets.
     ManageKeys,
+    /// The values of a namespace were compared with one another, without being revealed.
+    Compare,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Reveal,
         Self::Create,
         Self::Update,
@@ -88,6 +90,7 @@ impl Action {
         Self::Broken,
         Self::Trim,
         Self::ManageKeys,
+        Self::Compare,
     ];
 
     /// Its name, as people and programs read it.
@@ -116,6 +119,7 @@ impl Action {
             Self::Broken => "broken",
             Self::Trim => "trim",
             Self::ManageKeys => "manage-keys",
+            Self::Compare => "compare",
         }
     }
 

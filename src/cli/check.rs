@@ -20,8 +20,8 @@ vault it is asked to do this beside its work, which takes an administrator; othe
 The exit code tells: 0 all is well, 1 there are only warnings, 65 there are problems.
 
 With --json: {\"ok\", \"counts\": {\"secrets\", \"revisions\", \"records\", \"bytes\", \"files\"}, \"disk\":
-{\"freeBytes\", \"syncMicroseconds\"}, \"findings\": [{\"severity\": \"problem\"|\"warning\", \"subject\",
-\"message\"}]}.";
+{\"freeBytes\", \"syncMicroseconds\"}, \"findings\": [{\"severity\": \"problem\"|\"warning\",
+\"subject\", \"message\", \"hint\", \"see\"}]}.";
 
 /// Checks, and prints what was found.
 ///
@@ -81,12 +81,18 @@ fn text(report: &CheckResponse, globals: &Globals) -> String {
         ("fdatasync", sync),
     ];
     let counted = counted.into_iter().map(|(name, value)| (name, value, Style::Plain));
-    let found = report.findings.iter().map(|finding| {
+    let mut told: Vec<&str> = Vec::new();
+    let found = report.findings.iter().flat_map(|finding| {
         let name = match finding.severity {
             Severity::Problem => "problem",
             Severity::Warning => "warning",
         };
-        (name, format!("{}: {}", finding.subject, finding.message), Style::Warning)
+        let line = (name, format!("{}: {}", finding.subject, finding.message), Style::Warning);
+        // What mends it stands below the first that it mends.
+        let mends = !finding.hint.is_empty() && !told.contains(&finding.hint.as_str());
+        told.push(&finding.hint);
+        let mend = mends.then(|| ("to mend it", format!("{} ({})", finding.hint, finding.see), Style::Plain));
+        [Some(line), mend].into_iter().flatten()
     });
     let line = |(name, value, style): (&str, String, Style)| {
         format!("{} {}\n", output.styled(Style::Heading, &format!("{name:<12}")), output.styled(style, &value))
@@ -106,6 +112,8 @@ mod tests {
             severity: *severity,
             subject: "disk".to_owned(),
             message: "slow".to_owned(),
+            hint: String::new(),
+            see: String::new(),
         };
         let findings: Vec<_> = severities.iter().map(finding).collect();
         let (counts, disk) = (CheckCounts::default(), DiskReport::default());

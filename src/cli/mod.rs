@@ -49,6 +49,7 @@ mod policy;
 mod project;
 mod recipient;
 mod render;
+mod report;
 mod restore;
 mod restore_keys;
 mod rotate;
@@ -154,6 +155,7 @@ enum Verb {
     Identity(identity::IdentityArgs),
     Audit(audit::AuditArgs),
     Consumers(consumers::ConsumersArgs),
+    Report(report::ReportArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
@@ -232,6 +234,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Verb::Identity(args) => identity::run(args, globals),
         Verb::Audit(args) => audit::run(args, globals),
         Verb::Consumers(args) => consumers::run(args, globals),
+        Verb::Report(args) => report::run(args, globals),
         Verb::Backup(args) => backup::run(args, globals),
         Verb::Restore(args) => restore::run(args, globals),
         Verb::Check(args) => check::run(args, globals),

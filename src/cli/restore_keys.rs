@@ -89,8 +89,8 @@ fn plan(session: &mut Session, mut secret: SecretLine, listed: &[SecretMetadata]
     if let Some(current) = &current {
         let same = match session.client.verify_secret(&session.namespace, &key, value.clone()) {
             Ok(answer) => answer.matches,
-            // It cannot be read, so nobody can tell.
-            Err(ClientError::Api { status: 404, .. }) => false,
+            // It is inactive, or damaged, which is what a backup is for: nobody can tell, so it is written.
+            Err(ClientError::Api { status: 404 | 500, .. }) => false,
             Err(error) => return Err(error.into()),
         };
         for (name, differs) in [

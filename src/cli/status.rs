@@ -18,7 +18,7 @@ vault is sealed.
 
 With --json: {\"status\": \"ok\"|\"sealed\"|\"unreachable\", \"version\", \"address\", \"vaultId\",
 \"dataDirectory\", \"listeners\", \"active\", \"total\", \"nextExpiry\", \"writable\", \"problems\",
-\"audit\": \"on\"|\"off\", \"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"},
+\"findings\": [{\"severity\", \"subject\", \"message\", \"hint\", \"see\"}], \"audit\": \"on\"|\"off\", \"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"},
 \"rekey\": null|{\"epoch\", \"done\", \"total\", \"problem\"}, \"hardening\": [{\"name\", \"holds\",
 \"note\"}], \"peers\": {\"users\", \"units\", \"notes\"}, \"policy\": {\"policies\", \"problem\"}}. Who is no
 administrator, or asks while it is sealed, gets the first three.";
@@ -144,6 +144,15 @@ fn rows(
     rows.extend(details.policy.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
     rows.extend(protection(details));
     rows.extend(details.problems.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    // What mends them, each once.
+    let mut mends: Vec<(&str, String, Style)> = Vec::new();
+    for finding in details.findings.iter().filter(|finding| !finding.hint.is_empty()) {
+        let text = format!("{} ({})", finding.hint, finding.see);
+        if mends.iter().all(|(_, known, _)| *known != text) {
+            mends.push(("to mend it", text, Style::Plain));
+        }
+    }
+    rows.extend(mends);
     rows
 }
 
@@ -187,6 +196,7 @@ mod tests {
             next_expiry: Some(Timestamp::from_millis(3 * 86_400_000)),
             writable: true,
             problems: Vec::new(),
+            findings: Vec::new(),
             backup: None,
             rekey: None,
             policy: PolicyStatus::default(),
@@ -221,6 +231,7 @@ mod tests {
                 "audit",
                 "backup",
                 "dataDirectory",
+                "findings",
                 "hardening",
                 "listeners",
                 "nextExpiry",

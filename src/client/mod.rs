@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use crate::api::{
     CheckResponse, CreateSecretRequest, CreateSecretResponse, CreateTokenRequest, CreateTokenResponse, ErrorResponse,
     EventMessage, HealthResponse, ListAuditResponse, ListConsumersResponse, ListNamespacesResponse,
-    ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, RollbackRequest, RollbackResponse,
+    ListRevisionsResponse, ListSecretsResponse, ListTokensResponse, ReportResponse, RollbackRequest, RollbackResponse,
     RotateAnonKeyResponse, RotateApiKeyResponse, RotateKeyRequest, SecretResponse, StatusResponse, SuccessResponse,
     UpdateSecretRequest, VerifyAuditResponse, VerifyRequest, VerifyResponse,
 };
@@ -113,6 +113,16 @@ impl Client {
     /// As [`Client::health`].
     pub fn check(&mut self) -> Result<CheckResponse, ClientError> {
         self.get("/api/check")
+    }
+
+    /// `GET /api/report` with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::health`].
+    pub fn report(&mut self, parameters: &[(&str, String)]) -> Result<ReportResponse, ClientError> {
+        let text: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.get(&format!("/api/report?{}", text.join("&")))
     }
 
     /// `GET /api/audit` with these parameters.

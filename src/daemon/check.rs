@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{CheckCounts, CheckFinding, CheckResponse, DiskReport, Severity};
+use crate::api::{CheckCounts, CheckFinding, CheckResponse, DiskReport, Severity, Topic};
 use crate::config::{Config, VaultConfig};
 use crate::crypto::{CryptoError, Identities, Keyring, Passphrase, Recipient};
 use crate::daemon::directory::VaultDirectory;
@@ -50,7 +50,7 @@ pub fn check(
             return Err(error);
         }
         Err(error) => {
-            report.problem("vault", full_text(&error));
+            report.problem(Topic::Vault, "vault", full_text(&error));
             None
         }
     };
@@ -67,7 +67,7 @@ pub fn check(
                     report.records(&vault, progress);
                     report.trail(directory, &vault);
                 }
-                Err(error) => report.problem("store", full_text(&error)),
+                Err(error) => report.problem(Topic::Vault, "store", full_text(&error)),
             }
         }
     }
@@ -86,11 +86,11 @@ pub(super) fn check_served(config: &VaultConfig, directory: &VaultDirectory, vau
             if let Some(keyring) = report.keyring(directory, &identities)
                 && keyring.vault_id() != vault.id()
             {
-                report.problem("keyring.age", "it is the keyring of another vault".to_owned());
+                report.problem(Topic::Keyring, "keyring.age", "it is the keyring of another vault".to_owned());
             }
         }
         Err(DaemonError::Identity { source: CryptoError::PassphraseNeeded, .. }) => {}
-        Err(error) => report.problem("master key", full_text(&error)),
+        Err(error) => report.problem(Topic::Keyring, "master key", full_text(&error)),
     }
     report.records(vault, &Progress::none());
     report.trail(directory, vault);
@@ -108,12 +108,12 @@ struct Report {
 }
 
 impl Report {
-    fn problem(&mut self, subject: impl Into<String>, message: String) {
-        self.findings.push(CheckFinding { severity: Severity::Problem, subject: subject.into(), message });
+    fn problem(&mut self, topic: Topic, subject: impl Into<String>, message: String) {
+        self.findings.push(CheckFinding::new(Severity::Problem, topic, subject, message));
     }
 
-    fn warning(&mut self, subject: impl Into<String>, message: String) {
-        self.findings.push(CheckFinding { severity: Severity::Warning, subject: subject.into(), message });
+    fn warning(&mut self, topic: Topic, subject: impl Into<String>, message: String) {
+        self.findings.push(CheckFinding::new(Severity::Warning, topic, subject, message));
     }
 
     fn finish(mut self) -> CheckResponse {
@@ -127,7 +127,7 @@ impl Report {
         let bytes = match read_private(&directory.keyring()) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.problem("keyring.age", full_text(&error));
+                self.problem(Topic::Keyring, "keyring.age", full_text(&error));
                 return None;
             }
         };
@@ -138,7 +138,7 @@ impl Report {
             }
             Err(error) => {
                 self.recipients(directory, identities, stanzas(&bytes), None);
-                self.problem("keyring.age", format!("the master key does not open it: {error}"));
+                self.problem(Topic::Keyring, "keyring.age", format!("the master key does not open it: {error}"));
                 None
             }
         }
@@ -155,7 +155,7 @@ impl Report {
         let subject = "recipients.txt";
         let text = match read_private(&directory.recipients()) {
             Ok(text) => text,
-            Err(error) => return self.problem(subject, full_text(&error)),
+            Err(error) => return self.problem(Topic::Recipients, subject, full_text(&error)),
         };
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -166,19 +166,29 @@ impl Report {
             .map(|recipient| recipient.to_string())
             .collect();
         if listed.len() != lines.len() {
-            self.problem(subject, format!("{} of its lines are no recipients", lines.len() - listed.len()));
+            self.problem(
+                Topic::Recipients,
+                subject,
+                format!("{} of its lines are no recipients", lines.len() - listed.len()),
+            );
         }
         if listed.len() != stanzas {
             self.problem(
+                Topic::Recipients,
                 subject,
                 format!("it lists {} recipients, and keyring.age is encrypted to {stanzas}", listed.len()),
             );
         }
         if named.is_some_and(|named| named.len() != stanzas) {
-            self.problem("keyring.age", "it is not encrypted to the recipients that it names".to_owned());
+            self.problem(
+                Topic::Keyring,
+                "keyring.age",
+                "it is not encrypted to the recipients that it names".to_owned(),
+            );
         }
         if named.is_some_and(|named| !named.iter().all(|one| listed.contains(&one.to_string()))) {
             self.warning(
+                Topic::Recipients,
                 subject,
                 "it is not the list of the keyring itself, which the next start puts there".to_owned(),
             );
@@ -186,7 +196,7 @@ impl Report {
         let known = identities.recipients();
         let ours = |recipient: &Recipient| listed.contains(&recipient.to_string());
         if !known.is_empty() && !known.iter().any(ours) {
-            self.warning(subject, "it does not list the master key".to_owned());
+            self.warning(Topic::Recipients, subject, "it does not list the master key".to_owned());
         }
     }
 
@@ -196,7 +206,7 @@ impl Report {
                 self.counts = CheckCounts { files: self.counts.files, ..records.counts };
                 self.findings.extend(records.findings);
             }
-            Err(error) => self.problem("store", full_text(&error)),
+            Err(error) => self.problem(Topic::Records, "store", full_text(&error)),
         }
     }
 
@@ -206,10 +216,10 @@ impl Report {
             Ok(verified) => {
                 for fault in verified.faults {
                     let subject = format!("audit segment {}", fault.segment);
-                    self.problem(subject, format!("after entry {}: {}", fault.after, fault.what));
+                    self.problem(Topic::Tampering, subject, format!("after entry {}: {}", fault.after, fault.what));
                 }
             }
-            Err(error) => self.problem("audit trail", full_text(&error)),
+            Err(error) => self.problem(Topic::Tampering, "audit trail", full_text(&error)),
         }
     }
 
@@ -225,26 +235,30 @@ impl Report {
                 // A file of sled's that came and went.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && path != *root => continue,
                 Err(error) => {
-                    self.problem(subject, error.to_string());
+                    self.problem(Topic::Files, subject, error.to_string());
                     continue;
                 }
             };
             self.counts.files += 1;
             let mode = metadata.mode() & 0o7777;
             if metadata.is_symlink() {
-                self.warning(subject, "it is a symbolic link, which hushd does not make".to_owned());
+                self.warning(Topic::Files, subject, "it is a symbolic link, which hushd does not make".to_owned());
                 continue;
             }
             if mode & 0o077 != 0 {
-                self.problem(subject.clone(), format!("others may use it: its mode is {mode:04o}"));
+                self.problem(Topic::Files, subject.clone(), format!("others may use it: its mode is {mode:04o}"));
             }
             if metadata.uid() != owner {
-                self.problem(subject.clone(), format!("it belongs to user {}, not to {owner}", metadata.uid()));
+                self.problem(
+                    Topic::Files,
+                    subject.clone(),
+                    format!("it belongs to user {}, not to {owner}", metadata.uid()),
+                );
             }
             if metadata.is_dir() {
                 match fs::read_dir(&path) {
                     Ok(entries) => waiting.extend(entries.flatten().map(|entry| entry.path())),
-                    Err(error) => self.problem(subject, error.to_string()),
+                    Err(error) => self.problem(Topic::Files, subject, error.to_string()),
                 }
             }
         }
@@ -255,31 +269,37 @@ impl Report {
     fn disk(&mut self, directory: &Path) {
         match rustix::fs::statvfs(directory) {
             Ok(system) => self.disk.free_bytes = system.f_bavail.saturating_mul(system.f_frsize),
-            Err(error) => self.warning("disk", format!("its free space cannot be told: {}", io::Error::from(error))),
+            Err(error) => {
+                self.warning(Topic::Disk, "disk", format!("its free space cannot be told: {}", io::Error::from(error)));
+            }
         }
         if self.disk.free_bytes < MIN_FREE {
             let free = self.disk.free_bytes;
-            self.problem("disk", format!("{free} bytes are free; below {MIN_FREE} writes are refused"));
+            self.problem(Topic::Space, "disk", format!("{free} bytes are free; below {MIN_FREE} writes are refused"));
         } else if self.disk.free_bytes < 4 * MIN_FREE {
             let free = self.disk.free_bytes;
-            self.warning("disk", format!("{free} bytes are free; below {MIN_FREE} writes are refused"));
+            self.warning(Topic::Space, "disk", format!("{free} bytes are free; below {MIN_FREE} writes are refused"));
         }
         let memory = rustix::fs::statfs(directory).is_ok_and(|system| IN_MEMORY.contains(&system.f_type));
         match measure(directory) {
             Ok(time) => {
                 self.disk.sync_microseconds = u64::try_from(time.as_micros()).ok();
                 if memory {
-                    self.warning("disk", "it is memory: nothing on it survives a power cut".to_owned());
+                    self.warning(
+                        Topic::Durability,
+                        "disk",
+                        "it is memory: nothing on it survives a power cut".to_owned(),
+                    );
                 } else if time < FASTEST {
                     let message = format!(
                         "a write with fdatasync takes {} ns, faster than any device: what is acknowledged may not \
                          survive a power cut",
                         time.as_nanos()
                     );
-                    self.warning("disk", message);
+                    self.warning(Topic::Durability, "disk", message);
                 }
             }
-            Err(error) => self.problem("disk", format!("it cannot be written to: {error}")),
+            Err(error) => self.problem(Topic::Disk, "disk", format!("it cannot be written to: {error}")),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::http::{audit, backup, events, keys, metrics, operations, seal, secret
         vault_keys::list, vault_keys::add, vault_keys::remove, vault_keys::rotate_data_key,
         vault_keys::rotate_jwt_secret, seal::seal, seal::unseal,
         operations::health, operations::ready, operations::status, operations::check,
-        operations::describe, backup::backup, metrics::metrics, events::events,
+        operations::report, operations::describe, backup::backup, metrics::metrics, events::events,
         audit::list, audit::verify, audit::consumers,
     ),
     components(schemas(ErrorResponse)),

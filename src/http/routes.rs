@@ -36,6 +36,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, requests: &Requests) {
         .service(at("/api/audit/verify").get(audit::verify))
         .service(at("/api/backup").get(backup::backup))
         .service(at("/api/check").get(operations::check))
+        .service(at("/api/report").get(operations::report))
         .service(at("/api/openapi.json").get(operations::describe))
         .service(at("/api/events").get(events::events))
         .service(at("/metrics").get(metrics::metrics))

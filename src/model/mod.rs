@@ -5,6 +5,7 @@
 mod metadata;
 mod names;
 mod progress;
+pub mod reference;
 mod request_id;
 mod template;
 mod value;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::api::{CheckCounts, CheckFinding, Severity};
+use crate::api::{CheckCounts, CheckFinding, Severity, Topic};
 use crate::auth::{KeyKind, KeyRing, StoredJwt, StoredToken};
 use crate::model::{Progress, SecretId};
 use crate::store::{StoreError, Table};
@@ -237,7 +237,7 @@ impl Vault {
 
 impl RecordsReport {
     fn problem(&mut self, subject: impl Into<String>, message: String) {
-        self.findings.push(CheckFinding { severity: Severity::Problem, subject: subject.into(), message });
+        self.findings.push(CheckFinding::new(Severity::Problem, Topic::Records, subject, message));
     }
 
     fn tables(&mut self, reports: &[crate::store::TableReport]) {

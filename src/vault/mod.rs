@@ -21,6 +21,7 @@ mod read;
 mod record;
 mod rekey;
 mod reopen;
+mod report;
 mod reveal;
 mod sealing;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use crate::api::{CheckFinding, Severity, Topic};
 use crate::auth::{AuthError, Authenticator, Credential, Peer, Policy, Principal};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
@@ -54,6 +56,7 @@ pub use open::NewVault;
 pub use permit::Permit;
 pub use read::{Environment, NamespaceCount, Overview, Selection};
 pub use rekey::{KeyringFile, KeyringFileError, RekeyProgress, Removal};
+pub use report::ReportLimits;
 pub use sealing::{Sealing, UnsealError};
 pub use tokens::{NewToken, TokenLife};
 pub use trail::AuditRules;
@@ -186,24 +189,41 @@ impl Vault {
         self.store.size_on_disk().map_err(|source| commit::store("measure the store", source))
     }
 
-    /// What is wrong, each in a sentence without names, values or paths.
+    /// What is wrong with the vault, each in a sentence; empty when nothing is.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.damage.read().problems.clone();
+        self.findings().into_iter().map(|finding| finding.message).collect()
+    }
+
+    /// What is wrong with the vault, and what mends it; empty when nothing is.
+    pub fn findings(&self) -> Vec<CheckFinding> {
+        let problem = |topic, subject: &str, message| CheckFinding::new(Severity::Problem, topic, subject, message);
+        let lost = self.damage.read().problems.clone();
+        let mut findings: Vec<_> = lost.into_iter().map(|what| problem(Topic::Vault, "vault", what)).collect();
         let stale = *self.stale.lock();
         let writing = match (self.store.health(), stale) {
             (Health::Latched(cause), _) | (_, Some(cause)) => Some(match cause {
-                Latch::Full => {
-                    "a write failed because the disk was full; the vault is read-only until there is room again"
+                Latch::Full => (
+                    Topic::Space,
+                    "a write failed because the disk was full; the vault is read-only until there is room again",
+                ),
+                Latch::Io => (
+                    Topic::Disk,
+                    "a write failed because the disk failed; the vault is read-only until writing works again",
+                ),
+                Latch::Damaged => {
+                    (Topic::Vault, "a write failed because the store is damaged; the vault is read-only: see the log")
                 }
-                Latch::Io => "a write failed because the disk failed; the vault is read-only until writing works again",
-                Latch::Damaged => "a write failed because the store is damaged; the vault is read-only: see the log",
             }),
-            (Health::Full, None) => Some("the disk is full; writes are refused until there is room again"),
+            (Health::Full, None) => {
+                Some((Topic::Space, "the disk is full; writes are refused until there is room again"))
+            }
             (Health::Writable, None) => None,
         };
-        problems.extend(writing.map(str::to_owned));
-        problems.extend(self.trail_problems());
-        problems
+        findings.extend(writing.map(|(topic, what)| problem(topic, "store", what.to_owned())));
+        let (down, broken) = self.trail_problems();
+        findings.extend(down.map(|what| problem(Topic::Trail, "audit trail", what)));
+        findings.extend(broken.into_iter().map(|what| problem(Topic::Tampering, "audit trail", what)));
+        findings
     }
 }
 

@@ -122,16 +122,16 @@ impl Vault {
         }
     }
 
-    /// What is wrong with the trail.
-    pub(super) fn trail_problems(&self) -> Vec<String> {
-        let Some(audit) = self.audit.get() else { return Vec::new() };
+    /// What is wrong with the trail: why it cannot be written, and what was changed in it.
+    pub(super) fn trail_problems(&self) -> (Option<String>, Vec<String>) {
+        let Some(audit) = self.audit.get() else { return (None, Vec::new()) };
         let down = audit
             .trail
             .problem()
             .map(|_| "the audit trail cannot be written: nothing is revealed until it can; see the log".to_owned());
         let state = audit.state.lock();
         let broken = state.broken.iter().map(|what| format!("the audit trail was tampered with: {what}"));
-        down.into_iter().chain(broken).collect()
+        (down, broken.collect())
     }
 
     /// Whether what is revealed can be recorded.

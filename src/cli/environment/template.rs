@@ -1,13 +1,14 @@
 //! Values that refer to others: `postgres://u:${DB_PASSWORD}@h/db`.
 //!
-//! Invariants: only a value that was stored as a template is looked into; `$$` is a dollar sign, and a dollar sign before
-//! anything else stays as it is; an error shows the way to what is wrong, and no value.
+//! Invariants: only a value that was stored as a template is looked into; an error shows the way to what is wrong, and no
+//! value.
 
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
 use crate::cli::{CliError, ErrorKind};
+use crate::model::reference::{self, Piece};
 use crate::model::{Key, SecretValue};
 
 /// Largest value that comes out of a template, in bytes: what refers to itself many times over grows without end.
@@ -29,25 +30,13 @@ pub(super) struct Stored {
     pub(super) is_template: bool,
 }
 
-/// A piece of a template.
-#[derive(Debug, PartialEq, Eq)]
-enum Piece<'a> {
-    Text(&'a str),
-    Reference(Key),
-}
-
 /// The secrets that a template refers to.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::BadData`] for a template that is malformed.
 pub(super) fn references(key: &Key, template: &SecretValue) -> Result<Vec<Key>, CliError> {
-    let pieces = pieces(template.expose_secret()).map_err(|message| malformed(std::slice::from_ref(key), message))?;
-    let keys = pieces.into_iter().filter_map(|piece| match piece {
-        Piece::Reference(key) => Some(key),
-        Piece::Text(_) => None,
-    });
-    Ok(keys.collect())
+    reference::keys(template.expose_secret()).map_err(|message| malformed(std::slice::from_ref(key), message))
 }
 
 /// The value of a secret with what it refers to put in.
@@ -78,7 +67,7 @@ fn expand(key: &Key, stored: &BTreeMap<Key, Stored>, way: &mut Way, text: &mut S
         .hint(format!("set it: hushd set {key}")));
     };
     let pieces = if found.is_template {
-        pieces(found.value.expose_secret()).map_err(|message| malformed(&way.keys, message))?
+        reference::pieces(found.value.expose_secret()).map_err(|message| malformed(&way.keys, message))?
     } else {
         vec![Piece::Text(found.value.expose_secret())]
     };
@@ -103,29 +92,6 @@ fn shown(way: &[Key]) -> String {
 fn malformed(way: &[Key], message: &str) -> CliError {
     CliError::new(ErrorKind::BadData, format!("the template {} {message}", shown(way)))
         .hint("a reference is ${NAME}, and $$ a dollar sign")
-}
-
-/// Takes a template apart.
-fn pieces(template: &str) -> Result<Vec<Piece<'_>>, &'static str> {
-    let mut pieces = Vec::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        let (before, after) = rest.split_at(at);
-        pieces.push(Piece::Text(before));
-        if let Some(behind) = after.strip_prefix("$$") {
-            pieces.push(Piece::Text("$"));
-            rest = behind;
-        } else if let Some(behind) = after.strip_prefix("${") {
-            let (name, behind) = behind.split_once('}').ok_or("has a ${ without its }")?;
-            pieces.push(Piece::Reference(name.parse().map_err(|_| "has a ${…} that names no secret")?));
-            rest = behind;
-        } else {
-            pieces.push(Piece::Text("$"));
-            rest = &after[1..];
-        }
-    }
-    pieces.push(Piece::Text(rest));
-    Ok(pieces)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn status_tells_about_the_vault(api: &Api) {
         "status": "ok", "version": env!("CARGO_PKG_VERSION"), "vaultId": body["vaultId"],
         "dataDirectory": api.vault.sandbox.data(), "listeners": listeners, "active": 1, "total": 3,
         "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [], "backup": null, "rekey": null,
-        "hardening": body["hardening"], "peers": body["peers"], "audit": "on",
+        "hardening": body["hardening"], "peers": body["peers"], "audit": "on", "findings": body["findings"],
         "policy": {"policies": 0, "problem": null},
     });
     assert_eq!(body, expected);
@@ -56,6 +56,9 @@ fn status_tells_about_the_vault(api: &Api) {
         assert!(one["name"].is_string() && one["holds"].is_boolean(), "{one}");
         assert!(one["holds"] == true || one["note"].is_string(), "what does not hold says why: {one}");
     }
+    let missing: Vec<_> = hardening.iter().filter(|one| one["holds"] == false).map(|one| &one["name"]).collect();
+    let findings = body["findings"].as_array().unwrap();
+    assert_eq!(findings.iter().map(|finding| &finding["subject"]).collect::<Vec<_>>(), missing, "{body}");
     let peers = &body["peers"];
     assert_eq!(peers["notes"].as_array().unwrap().is_empty(), peers["users"] == true && peers["units"] == true);
     assert!(body["vaultId"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());

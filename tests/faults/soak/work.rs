@@ -136,6 +136,7 @@ pub struct Work {
     keys: Mutex<Vec<(Id, String)>>,
     addresses: RwLock<[Address; 2]>,
     token: String,
+    started: Instant,
     /// Odd while the daemon is disturbed.
     turns: AtomicU64,
     waiting: AtomicUsize,
@@ -165,6 +166,7 @@ impl Work {
             keys: Mutex::new(vec![(0, machine.vault.api_key.clone())]),
             addresses: RwLock::new([daemon.unix(), daemon.tcp()]),
             token: machine.vault.admin_token(),
+            started: Instant::now(),
             turns: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
@@ -343,17 +345,20 @@ impl Work {
         connection: &mut Option<Connection>,
         numbers: &mut Numbers,
     ) -> Result<(), String> {
+        let may_rotate;
         // Most tries are with the newest key, and some with one that it has replaced.
         let (rotation, key) = {
             let keys = self.keys.lock().unwrap();
+            // All of them are in their grace period, of which there can be 512.
+            may_rotate = (keys.len() as u64) < 40 + self.started.elapsed().as_secs() / 9;
             let age = usize::try_from(numbers.below(8)).unwrap().saturating_sub(5);
             keys[keys.len() - 1 - age.min(keys.len() - 1)].clone()
         };
-        let rotates = numbers.below(4) == 0;
+        let rotates = may_rotate && numbers.below(4) == 0;
         let asked = if rotates { AskKey::Rotate } else { AskKey::Mint(rotation) };
         let id = self.api_key.lock().unwrap().history.call(asked);
         let (credential, target, body) = if rotates {
-            (&self.token, "/api/secrets/api-key/rotate", json!({"gracePeriodHours": 1}))
+            (&self.token, "/api/secrets/api-key/rotate", json!({"gracePeriodHours": 2}))
         } else {
             (&key, "/api/tokens", json!({"admin": true, "ttlSeconds": 1}))
         };
