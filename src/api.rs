@@ -17,7 +17,7 @@ pub use audit::{
 pub use check::{CheckCounts, CheckFinding, CheckResponse, DiskReport, Severity, Topic};
 pub use events::{EventKind, EventMessage};
 pub use operations::{
-    BackupStatus, HealthResponse, PeerVisibility, PolicyStatus, Protection, ReadyResponse, StatusResponse,
+    BackupStatus, HealthResponse, PeerVisibility, PolicyStatus, Protection, ReadyResponse, RenderStatus, StatusResponse,
 };
 pub use report::{ReportFinding, ReportKind, ReportResponse, SecretName};
 pub use tokens::{CreateTokenRequest, CreateTokenResponse, ListTokensResponse, ScopeText, TokenKind, TokenMetadata};

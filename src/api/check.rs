@@ -72,11 +72,13 @@ pub enum Topic {
     Hardening,
     /// A rotation of the data key does not go on.
     Rotation,
+    /// A file that the daemon should render.
+    Rendering,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Records,
         Self::Vault,
         Self::Keyring,
@@ -92,6 +94,7 @@ impl Topic {
         Self::Configuration,
         Self::Hardening,
         Self::Rotation,
+        Self::Rendering,
     ];
 
     /// What mends it, and the anchor of a heading in the README.
@@ -125,6 +128,10 @@ impl Topic {
             Self::Hardening => (
                 "see what the kernel lacks, or demand it: require-hardening = true",
                 "who-can-reach-it-and-what-protects-it",
+            ),
+            Self::Rendering => (
+                "correct what it says; it is tried again with the next change, SIGHUP, or in a minute",
+                "files-that-the-daemon-renders",
             ),
             Self::Rotation => (
                 "see the daemon's log; it goes on with the next start, or: hushd rotate data-key",

@@ -71,6 +71,10 @@ pub struct StatusResponse {
     /// The policies of the configuration.
     #[serde(default)]
     pub policy: PolicyStatus,
+    /// The files that the daemon keeps rendered, as `[[render]]` says.
+    #[serde(default)]
+    #[schema(required)]
+    pub renders: Vec<RenderStatus>,
     /// What protects the process, and whether it holds.
     #[serde(default)]
     #[schema(required)]
@@ -111,6 +115,25 @@ pub struct PolicyStatus {
     /// How many are in force.
     pub policies: u64,
     /// Why the newest configuration is not in force, where it is not.
+    #[schema(required)]
+    pub problem: Option<String>,
+}
+
+/// A file that the daemon keeps rendered, in `GET /api/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderStatus {
+    /// The file.
+    pub output: String,
+    /// Where its secrets are.
+    pub namespace: String,
+    /// When it was last found to be as it should be, or made so.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub rendered_at: Option<Timestamp>,
+    /// When it was last written.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub changed_at: Option<Timestamp>,
+    /// Why it is not as it should be, or what its command did not do.
     #[schema(required)]
     pub problem: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::auth::{Granted, Peer, Rules};
+use crate::auth::{Granted, Peer, Rules, Scope};
 
 /// Who asks. Its text form stands in revisions and logs and never holds a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,11 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// Work that the configuration asks for, named `NAME`; it may do what the scope says.
+    pub fn job(name: String, scope: &Scope) -> Self {
+        Self::Granted(Arc::new(Granted::scoped(name, scope, None)))
+    }
+
     /// Somebody who may do nothing, named by what the kernel says of it.
     pub fn nobody(peer: &Peer) -> Self {
         let name = peer.unit.as_ref().map_or_else(|| format!("uid:{}", peer.uid), |unit| format!("unit:{unit}"));

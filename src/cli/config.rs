@@ -62,6 +62,7 @@ fn check(args: CheckArgs, globals: &Globals) -> Result<(), CliError> {
     let path = loaded.file.clone().unwrap_or_else(|| loaded.paths.config_file());
     let read = || Ok(loaded.config.clone());
     let (_, warnings) = daemon::policy(&loaded.config, &Reread { read: &read, file: Some(&path) })?;
+    daemon::check_rendered(&loaded.config, &Reread { read: &read, file: Some(&path) })?;
     if globals.output.is_json() {
         let warnings: Vec<Value> = warnings
             .iter()

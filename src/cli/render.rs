@@ -11,7 +11,7 @@ use crate::cli::error::{io_message, kind_of_io};
 use crate::cli::{CliError, ErrorKind, Globals, Session};
 use crate::config::FileMode;
 use crate::model::{Key, SecretValue, Template};
-use crate::paths::replace_rendered;
+use crate::paths::{Ownership, replace_rendered};
 
 /// Fill in a template: {{ KEY }}
 #[derive(Debug, Args)]
@@ -58,8 +58,8 @@ pub fn run(args: RenderArgs, globals: &Globals) -> Result<(), CliError> {
         }
         return globals.output.data(text.expose_secret().as_bytes());
     };
-    let mode = args.mode.map(FileMode::bits);
-    let changed = replace_rendered(path, text.expose_secret().as_bytes(), mode)?;
+    let whose = Ownership { mode: args.mode.map(FileMode::bits), ..Ownership::default() };
+    let changed = replace_rendered(path, text.expose_secret().as_bytes(), whose)?;
     if globals.output.is_json() {
         globals.output.json(&serde_json::json!({ "path": path, "changed": changed }))?;
     } else {

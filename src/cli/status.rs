@@ -19,7 +19,7 @@ vault is sealed.
 With --json: {\"status\": \"ok\"|\"sealed\"|\"unreachable\", \"version\", \"address\", \"vaultId\",
 \"dataDirectory\", \"listeners\", \"active\", \"total\", \"nextExpiry\", \"writable\", \"problems\",
 \"findings\": [{\"severity\", \"subject\", \"message\", \"hint\", \"see\"}], \"audit\": \"on\"|\"off\", \"backup\": null|{\"every\", \"lastAt\", \"lastDrillPassed\", \"kept\", \"problem\"},
-\"rekey\": null|{\"epoch\", \"done\", \"total\", \"problem\"}, \"hardening\": [{\"name\", \"holds\",
+\"renders\": [{\"output\", \"namespace\", \"renderedAt\", \"changedAt\", \"problem\"}], \"rekey\": null|{\"epoch\", \"done\", \"total\", \"problem\"}, \"hardening\": [{\"name\", \"holds\",
 \"note\"}], \"peers\": {\"users\", \"units\", \"notes\"}, \"policy\": {\"policies\", \"problem\"}}. Who is no
 administrator, or asks while it is sealed, gets the first three.";
 
@@ -79,6 +79,11 @@ fn verdict(health: &HealthResponse, details: Option<&StatusResponse>) -> Result<
         Some(StatusResponse { backup: Some(BackupStatus { problem: Some(_), .. }), .. }) => {
             let error = CliError::new(ErrorKind::Other, "no snapshot of the vault could be taken");
             Err(error.hint("the daemon's log tells more; take a backup: hushd backup -o FILE"))
+        }
+        Some(details) if details.renders.iter().any(|render| render.problem.is_some()) => {
+            let error = CliError::new(ErrorKind::Other, "a file that the daemon renders is not as it should be");
+            Err(error
+                .hint("correct what the line says; it is tried again with the next change, SIGHUP, or in a minute"))
         }
         Some(StatusResponse { policy: PolicyStatus { problem: Some(_), .. }, .. }) => {
             let error = CliError::new(ErrorKind::Other, "the newest configuration is not in force");
@@ -142,6 +147,12 @@ fn rows(
         rows.push(("policies", details.policy.policies.to_string(), Style::Plain));
     }
     rows.extend(details.policy.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    for render in &details.renders {
+        let at =
+            render.changed_at.map(|at| format!(", written {} ({at})", parse::distance(now, at))).unwrap_or_default();
+        rows.push(("rendered", format!("{} from {}{at}", render.output, render.namespace), Style::Plain));
+        rows.extend(render.problem.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
+    }
     rows.extend(protection(details));
     rows.extend(details.problems.iter().map(|problem| ("problem", problem.clone(), Style::Warning)));
     // What mends them, each once.
@@ -197,6 +208,7 @@ mod tests {
             writable: true,
             problems: Vec::new(),
             findings: Vec::new(),
+            renders: Vec::new(),
             backup: None,
             rekey: None,
             policy: PolicyStatus::default(),
@@ -239,6 +251,7 @@ mod tests {
                 "policy",
                 "problems",
                 "rekey",
+                "renders",
                 "status",
                 "total",
                 "vaultId",

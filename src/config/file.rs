@@ -12,7 +12,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::types::{
-    AbsolutePath, HostName, Interval, LogFilter, LogFormat, Maybe, SocketMode, number, text, text_or_texts, texts,
+    AbsolutePath, FileMode, HostName, Interval, LogFilter, LogFormat, Maybe, SocketMode, number, text, text_or_texts,
+    texts,
 };
 use crate::config::{AuditExport, AuditMode, AuditScope, ClientAddress, ConfigError, ListenAddress, OnChange, Placed};
 use crate::model::Namespace;
@@ -39,7 +40,31 @@ pub(super) struct ConfigFile {
     pub client: ClientSection,
     pub policy: Vec<PolicySection>,
     pub credential: Vec<CredentialSection>,
+    pub render: Vec<RenderSection>,
 }
+
+/// A `[[render]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RenderSection {
+    #[serde(deserialize_with = "text")]
+    pub template: Option<AbsolutePath>,
+    #[serde(deserialize_with = "text")]
+    pub output: Option<AbsolutePath>,
+    #[serde(deserialize_with = "text")]
+    pub namespace: Option<Namespace>,
+    #[serde(deserialize_with = "text")]
+    pub mode: Option<FileMode>,
+    pub owner: Option<String>,
+    pub group: Option<String>,
+    pub then: Vec<String>,
+    /// Its line; filled in after it was read.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+/// The keys of a `[[render]]`.
+const RENDER_KEYS: [&str; 7] = ["template", "output", "namespace", "mode", "owner", "group", "then"];
 
 /// A `[[policy]]`.
 #[derive(Debug, Default, Deserialize)]
@@ -275,6 +300,18 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
     for credential in &mut file.credential {
         credential.places = places.clone();
     }
+    let lines = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[render]]"));
+    for (render, (line, _)) in file.render.iter_mut().zip(lines) {
+        render.line = line + 1;
+        let missing =
+            if render.template.is_none() { Some("template") } else { render.output.is_none().then_some("output") };
+        if let Some(key) = missing {
+            let message = format!("[[render]] has no {key}");
+            let hint =
+                Some("name the template and the file that is written: template = \"/…\", output = \"/…\"".to_owned());
+            return Err(ConfigError::Invalid { path: path.to_owned(), line: line + 1, column: 1, message, hint });
+        }
+    }
     Ok(file)
 }
 
@@ -307,6 +344,8 @@ fn nearest(unknown: &str, section: Option<&str>) -> Option<String> {
         &POLICY_KEYS
     } else if listed("credential[") {
         &CREDENTIAL_KEYS
+    } else if listed("render[") {
+        &RENDER_KEYS
     } else {
         &[]
     };

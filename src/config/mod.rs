@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod policy;
 mod project;
+mod render;
 mod resolve;
 mod types;
 
@@ -19,6 +20,7 @@ pub use credential::{CredentialConfig, OnChange};
 pub use error::ConfigError;
 pub use policy::{Placed, PolicyConfig};
 pub use project::{PROJECT_FILE, Project, ProjectText, ProjectVariable};
+pub use render::RenderConfig;
 pub use resolve::{Flags, Loaded, Setting, Source};
 pub use types::{
     FileMode, HostName, Interval, InvalidHostName, InvalidLogFilter, LogFilter, LogFormat, SocketMode, duration,
@@ -74,6 +76,8 @@ pub struct Config {
     pub policies: Vec<PolicyConfig>,
     /// Each `[[credential]]`, likewise.
     pub credentials: Vec<CredentialConfig>,
+    /// Each `[[render]]`.
+    pub renders: Vec<RenderConfig>,
 }
 
 /// Who may connect to the Unix sockets.
@@ -284,6 +288,7 @@ impl Config {
             client: ClientConfig { addr: None, namespace: Namespace::default(), autostart: false, token: None },
             policies: Vec::new(),
             credentials: Vec::new(),
+            renders: Vec::new(),
         }
     }
 

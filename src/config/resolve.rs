@@ -12,13 +12,14 @@ use toml::Spanned;
 
 use crate::config::file::{
     self, AuditSection, BackupSection, ClientSection, ConfigFile, CredentialSection, EventsSection, ExpirySection,
-    HttpSection, LogSection, MetricsSection, PolicySection, SealSection, SocketSection, StoreSection, VaultSection,
+    HttpSection, LogSection, MetricsSection, PolicySection, RenderSection, SealSection, SocketSection, StoreSection,
+    VaultSection,
 };
 use crate::config::types::{AbsolutePath, Maybe};
 use crate::config::{
     AuditConfig, BackupConfig, ClientAddress, ClientConfig, Config, ConfigError, CredentialConfig, EventsConfig,
-    ExpiryConfig, HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig, SealConfig,
-    SocketConfig, StoreConfig, TokenSource, VaultConfig,
+    ExpiryConfig, HttpConfig, ListenAddress, LogConfig, LogFilter, LogFormat, MetricsConfig, PolicyConfig,
+    RenderConfig, SealConfig, SocketConfig, StoreConfig, TokenSource, VaultConfig,
 };
 use crate::model::{Namespace, SecretValue};
 use crate::paths::{Environment, Paths, Role};
@@ -157,6 +158,7 @@ fn variable<T: FromStr<Err: std::fmt::Display>>(
 }
 
 /// Picks each value from the first layer that has it.
+#[expect(clippy::too_many_lines, reason = "one line for each setting")]
 pub(super) fn resolve(
     file: ConfigFile,
     path: Option<&Path>,
@@ -183,6 +185,7 @@ pub(super) fn resolve(
         client,
         policy,
         credential,
+        render,
     } = file;
     let SocketSection { group, mode } = socket;
     let VaultSection { data_dir, identity, passphrase_file, max_value_size, revisions } = vault;
@@ -262,6 +265,7 @@ pub(super) fn resolve(
         },
         policies: layers.list("policy", policy.into_iter().map(policy_config)),
         credentials: layers.list("credential", credential.into_iter().map(credential_config)),
+        renders: layers.list("render", render.into_iter().filter_map(render_config)),
     };
     (config, layers.settings)
 }
@@ -296,6 +300,13 @@ fn credential_config(section: CredentialSection) -> CredentialConfig {
     let one = |text: Option<Spanned<String>>| text.map(|text| places.of(text));
     let on_change = on_change.map(Spanned::into_inner);
     CredentialConfig { line, unit: one(unit), id: one(id), secret: one(secret), on_change }
+}
+
+/// A `[[render]]`; it has been looked at whether it is whole.
+fn render_config(section: RenderSection) -> Option<RenderConfig> {
+    let RenderSection { template, output, namespace, mode, owner, group, then, line } = section;
+    let (template, output, namespace) = (template?.0, output?.0, namespace.unwrap_or_default());
+    Some(RenderConfig { line, template, output, namespace, mode, owner, group, then })
 }
 
 /// A value with where it comes from.

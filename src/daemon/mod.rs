@@ -21,6 +21,7 @@ mod logging;
 mod offline;
 mod open;
 mod policies;
+mod rendering;
 mod restore;
 mod sealing;
 mod signals;
@@ -48,6 +49,7 @@ pub use logging::start as start_log;
 pub use offline::OfflineVault;
 pub use open::compact;
 pub use policies::policy;
+pub use rendering::check as check_rendered;
 pub use restore::{Drill, RestoreRequest, Restored, pick, restore, verify};
 pub use trail::verify_audit;
 
@@ -62,6 +64,7 @@ use crate::daemon::inherited::Inherited;
 use crate::daemon::keeper::Keeper;
 use crate::daemon::listeners::Bound;
 use crate::daemon::open::{Opened, open_directory, open_vault};
+use crate::daemon::rendering::Rendering;
 use crate::http::{Checker, Options, Setting, SnapshotReport, State};
 use crate::vault::Gate;
 
@@ -94,6 +97,7 @@ pub fn serve(
 ) -> Result<(), DaemonError> {
     config.check_listeners()?;
     let policies = Arc::new(policies::first(config, reread)?);
+    let rendering = Rendering::new(rendering::jobs(config, reread)?);
     hardening::private_umask();
     let mut inherited = Inherited::take()?;
     // Sockets of the service manager take the place of all that would be made here.
@@ -115,7 +119,7 @@ pub fn serve(
     let mut bound = Bound::bind(listen, config.socket.mode, group)?;
     let answers = inherited.answers.take();
     bound.add(inherited);
-    let about = About { hardening, peers, answers };
+    let about = About { hardening, peers, answers, rendering };
     let running = run(config, directory, opened, report, (&policies, reread), about, &mut bound);
     actix_web::rt::System::new().block_on(running)?;
     drop(bound);
@@ -129,6 +133,8 @@ struct About {
     peers: PeerVisibility,
     /// Where credentials are asked for.
     answers: Option<UnixListener>,
+    /// The files that it keeps rendered.
+    rendering: Arc<Rendering>,
 }
 
 /// What can be seen of peers. What cannot is told now, before somebody wonders why a rule does not apply.
@@ -158,6 +164,7 @@ async fn run(
         expiry_warnings: config.expiry.warn.iter().map(|ahead| (ahead.to_string(), ahead.duration())).collect(),
         data_directory: config.vault.data_dir.display().to_string(),
         policies: Arc::clone(policies),
+        renders: about.rendering.report(),
         hardening: about.hardening,
         peers: about.peers,
     };
@@ -186,7 +193,7 @@ async fn run(
     tracing::info!(listeners = %addresses, "ready");
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
     let stop = async {
-        signals.stop(&keeper, &mut || reload(config, policies, reread)).await;
+        signals.stop(&keeper, &mut || reload(config, policies, &about.rendering, reread)).await;
         notify(&[NotifyState::Stopping]);
         // Streams that never end by themselves would be waited for.
         keeper.end_events("stopping");
@@ -202,6 +209,7 @@ async fn run(
     let idle = actix_web::rt::spawn(sealing::when_idle(config.seal.idle.clone(), Arc::clone(&gate), keeper.clone()));
     let suspend = actix_web::rt::spawn(suspend::seal(config.seal.suspend, keeper.clone()));
     let changes = actix_web::rt::spawn(credentials::follow(Arc::clone(&gate), Arc::clone(policies)));
+    let rendered = actix_web::rt::spawn(Arc::clone(&about.rendering).follow(Arc::clone(&gate)));
     let watchdog = actix_web::rt::spawn(watchdog::feed());
     let ended = tokio::select! {
         ended = server => ended.map_err(DaemonError::io("serve")),
@@ -210,18 +218,19 @@ async fn run(
     idle.abort();
     suspend.abort();
     changes.abort();
+    rendered.abort();
     keeper.stop().await;
     watchdog.abort();
     ended
 }
 
 /// What SIGHUP asks for (sd_notify(3), `RELOADING=1`).
-fn reload(config: &Config, policies: &Policies, reread: &Reread<'_>) {
+fn reload(config: &Config, policies: &Policies, rendering: &Rendering, reread: &Reread<'_>) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the service manager could not be told"),
     }
-    policies::again(config, policies, reread);
+    policies::again(config, policies, rendering, reread);
     notify(&[NotifyState::Ready]);
 }
 

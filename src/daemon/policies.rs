@@ -6,6 +6,7 @@ use crate::auth::{Policies, Policy, PolicyError, PolicyWarning};
 use crate::config::{Config, ConfigError};
 use crate::daemon::accounts::System;
 use crate::daemon::check::full_text;
+use crate::daemon::rendering::{self, Rendering};
 use crate::daemon::{DaemonError, Reread};
 
 /// The policy of a configuration, with what may be wrong with it.
@@ -32,20 +33,26 @@ pub(super) fn first(config: &Config, reread: &Reread<'_>) -> Result<Policies, Da
 }
 
 /// Reads the configuration anew and puts its policies in force; where it cannot be used the old ones stay.
-pub(super) fn again(started: &Config, policies: &Policies, reread: &Reread<'_>) {
+pub(super) fn again(started: &Config, policies: &Policies, rendering: &Rendering, reread: &Reread<'_>) {
     let read = (reread.read)().map_err(DaemonError::Config);
-    let read = read.and_then(|config| Ok((policy(&config, reread)?, config)));
+    let read = read.and_then(|config| Ok((policy(&config, reread)?, rendering::jobs(&config, reread)?, config)));
     match read {
-        Ok(((policy, warnings), config)) => {
+        Ok(((policy, warnings), jobs, config)) => {
+            rendering.replace(jobs);
             tell(&warnings);
             let (count, credentials) = (policy.count(), policy.credentials().count());
             policies.replace(policy);
             tracing::info!(policies = count, credentials, "the configuration was read anew; its policies are in force");
-            let same =
-                Config { policies: started.policies.clone(), credentials: started.credentials.clone(), ..config };
+            let same = Config {
+                policies: started.policies.clone(),
+                credentials: started.credentials.clone(),
+                renders: started.renders.clone(),
+                ..config
+            };
             if same != *started {
                 tracing::warn!(
-                    "only policies and credentials are taken over while the daemon runs; restart it for the other changes"
+                    "only policies, credentials and rendered files are taken over while the daemon runs; restart it for the \
+                     other changes"
                 );
             }
         }

@@ -212,6 +212,12 @@ fn backups(state: &State, page: &mut Page) {
         sent.map(seconds),
     );
     page.counter("hushd_backup_failures", "Backups that were not sent whole.", COUNTS.backup_failures.get());
+    page.counter("hushd_renders", "Files that were rendered and written.", COUNTS.renders.get());
+    page.counter(
+        "hushd_render_failures",
+        "Files that could not be rendered, and commands that failed after one was.",
+        COUNTS.render_failures.get(),
+    );
 }
 
 fn events(page: &mut Page) {

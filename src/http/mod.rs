@@ -37,10 +37,13 @@ use actix_web::{App, HttpServer, middleware, web};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use crate::api::{BackupStatus, CheckResponse, PeerVisibility, Protection};
+use crate::api::{BackupStatus, CheckResponse, PeerVisibility, Protection, RenderStatus};
 use crate::auth::{Guessing, Policies};
 use crate::config::MetricsConfig;
 use crate::vault::{Gate, Limits, Sealing, Vault, VaultError};
+
+/// What is known of the files that the daemon keeps rendered, kept by whoever renders them.
+pub type RenderReport = Arc<RwLock<Vec<RenderStatus>>>;
 
 /// What is known of automatic snapshots, kept by whoever takes them.
 pub type SnapshotReport = Arc<RwLock<Option<BackupStatus>>>;
@@ -86,6 +89,8 @@ pub struct Setting {
     pub expiry_warnings: Vec<(String, Duration)>,
     /// Who may do what, beside administrators and tokens.
     pub policies: Arc<Policies>,
+    /// The files that are kept rendered.
+    pub renders: RenderReport,
     /// What protects the process.
     pub hardening: Vec<Protection>,
     /// What can be seen of peers.

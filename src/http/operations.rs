@@ -78,6 +78,7 @@ pub(super) async fn status(state: web::Data<State>, _caller: Administrator) -> A
             policies: state.setting.policies.current().count() as u64,
             problem: state.setting.policies.problem(),
         },
+        renders: state.setting.renders.read().clone(),
         hardening: state.setting.hardening.clone(),
         peers: state.setting.peers.clone(),
     }))
@@ -93,6 +94,10 @@ fn findings(state: &State, vault: &Vault) -> Vec<CheckFinding> {
     findings.extend(rotation.map(|what| CheckFinding::new(Problem, Topic::Rotation, "rotation", what)));
     let policies = state.setting.policies.problem();
     findings.extend(policies.map(|what| CheckFinding::new(Problem, Topic::Configuration, "configuration", what)));
+    for render in state.setting.renders.read().iter() {
+        let problem = render.problem.clone();
+        findings.extend(problem.map(|what| CheckFinding::new(Problem, Topic::Rendering, render.output.clone(), what)));
+    }
     if vault.trail().is_none() {
         let what = "it is off: nothing that is done is recorded";
         findings.push(CheckFinding::new(Warning, Topic::NoTrail, "audit trail", what));

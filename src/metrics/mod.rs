@@ -106,6 +106,10 @@ pub struct Counts {
     pub backup_sent: Gauge,
     /// Backups that were begun and not sent whole.
     pub backup_failures: Counter,
+    /// Rendered files that were written.
+    pub renders: Counter,
+    /// Files that could not be rendered, and commands that failed after one was.
+    pub render_failures: Counter,
 }
 
 /// The process's counts. There is one process, so there is one of them.
@@ -126,4 +130,6 @@ pub static COUNTS: Counts = Counts {
     event_readers: Gauge::new(),
     backup_sent: Gauge::new(),
     backup_failures: Counter::new(),
+    renders: Counter::new(),
+    render_failures: Counter::new(),
 };

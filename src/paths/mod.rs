@@ -19,7 +19,7 @@ pub use private::{
     PrivateFile, create_private_dir_all, ensure_private_dir, is_unfinished, read_private, replace_private,
     sync_directory, write_private_new,
 };
-pub use rendered::replace_rendered;
+pub use rendered::{Ownership, replace_rendered};
 pub use runtime::{SOCKET_PATH_MAX, check_socket_path};
 pub use scrub::{manager_bus_address, program_directories, scrub_environment, system_bus_address};
 pub use unwritten::forget_unwritten;

@@ -13,25 +13,43 @@ use zeroize::Zeroizing;
 use crate::paths::PathsError;
 use crate::paths::private::{parent_of, sync_directory, unfinished};
 
-/// Replaces the contents of a file, or creates it with this mode (0600 where none is named). Says whether anything changed.
+/// Whose a file is to be; `None`: as it is, or whoever writes it, and 0600.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// Its mode.
+    pub mode: Option<u32>,
+    /// Its user.
+    pub owner: Option<u32>,
+    /// Its group.
+    pub group: Option<u32>,
+}
+
+/// Replaces the contents of a file, or creates it. Says whether anything changed.
 ///
 /// # Errors
 ///
 /// [`PathsError::Io`]; the old file is still there.
-pub fn replace_rendered(path: &Path, contents: &[u8], mode: Option<u32>) -> Result<bool, PathsError> {
+pub fn replace_rendered(path: &Path, contents: &[u8], whose: Ownership) -> Result<bool, PathsError> {
     let old = existing(path).map_err(PathsError::io("replace", path))?;
-    let wanted = mode.or(old.as_ref().map(|old| old.mode)).unwrap_or(0o600);
-    if old.as_ref().is_some_and(|old| old.mode == wanted && *old.contents == contents) {
+    let wanted = whose.mode.or(old.as_ref().map(|old| old.mode)).unwrap_or(0o600);
+    let (owner, group) =
+        (whose.owner.or(old.as_ref().map(|old| old.owner.0)), whose.group.or(old.as_ref().map(|old| old.owner.1)));
+    let is_so = |old: &Existing| {
+        old.mode == wanted
+            && *old.contents == contents
+            && owner.is_none_or(|owner| owner == old.owner.0)
+            && group.is_none_or(|group| group == old.owner.1)
+    };
+    if old.as_ref().is_some_and(is_so) {
         return Ok(false);
     }
     let mut file = unfinished(path)?;
     let io = PathsError::io("write", path);
     let write = |file: &mut File| {
         file.write_all(contents)?;
-        if let Some(old) = &old
-            && old.owner != of(&file.metadata()?)
-        {
-            fchown(&*file, Some(old.owner.0), Some(old.owner.1))?;
+        let made = of(&file.metadata()?);
+        if owner.is_some_and(|owner| owner != made.0) || group.is_some_and(|group| group != made.1) {
+            fchown(&*file, owner, group)?;
         }
         // After the owner, whose change takes bits away; and before the file has its name.
         file.set_permissions(Permissions::from_mode(wanted))?;
@@ -84,13 +102,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app.conf");
         let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
-        assert!(replace_rendered(&path, b"1", None).unwrap());
+        assert!(replace_rendered(&path, b"1", Ownership::default()).unwrap());
         assert_eq!((fs::read(&path).unwrap(), mode()), (b"1".to_vec(), 0o600));
-        assert!(!replace_rendered(&path, b"1", None).unwrap());
+        assert!(!replace_rendered(&path, b"1", Ownership::default()).unwrap());
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        assert!(replace_rendered(&path, b"2", None).unwrap());
+        assert!(replace_rendered(&path, b"2", Ownership::default()).unwrap());
         assert_eq!((fs::read(&path).unwrap(), mode()), (b"2".to_vec(), 0o640));
-        assert!(replace_rendered(&path, b"2", Some(0o644)).unwrap());
+        assert!(replace_rendered(&path, b"2", Ownership { mode: Some(0o644), ..Ownership::default() }).unwrap());
         assert_eq!(mode(), 0o644);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -99,12 +117,12 @@ mod tests {
     fn no_link_is_followed_and_no_device_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let (target, link) = (directory.path().join("target"), directory.path().join("link"));
-        replace_rendered(&target, b"old", None).unwrap();
+        replace_rendered(&target, b"old", Ownership::default()).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let error = replace_rendered(&link, b"new", None).unwrap_err();
+        let error = replace_rendered(&link, b"new", Ownership::default()).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("symbolic link"), "{error}");
         assert_eq!(fs::read(&target).unwrap(), b"old");
-        assert!(replace_rendered(directory.path(), b"new", None).is_err());
-        assert!(replace_rendered(Path::new("/dev/null"), b"new", None).is_err());
+        assert!(replace_rendered(directory.path(), b"new", Ownership::default()).is_err());
+        assert!(replace_rendered(Path::new("/dev/null"), b"new", Ownership::default()).is_err());
     }
 }

@@ -34,6 +34,7 @@ mod metrics;
 mod process;
 mod progress;
 mod readme;
+mod rendering;
 mod report;
 mod run;
 mod seal;

@@ -27,14 +27,14 @@ use work::{Calm, Work};
 /// Size of the disk.
 const MEGABYTES: u64 = 256;
 /// The trail has a budget of its own, which an hour fills many times.
-const CONFIG: &str = "[audit]\nmax-size = 8388608\nsegment-size = 1048576\n";
+const CONFIG: &str = "[audit]\nmax-size = 2097152\nsegment-size = 262144\n";
 /// Longest pause between faults.
 const PAUSE: Duration = Duration::from_secs(12);
 /// Resident bytes by which a daemon may grow once it is warm: one tenth, and this for what is only now in use.
 const MEMORY: u64 = 8 * 1024 * 1024;
 /// Descriptors beyond those of the warm daemon.
 const DESCRIPTORS: u64 = 8;
-/// Bytes of the vault's directory, the trail's eight megabytes included, for the few kilobytes of live secrets.
+/// Bytes of the vault's directory, the two megabytes of the trail included, for the few kilobytes of live secrets.
 const DISK: u64 = 96 * 1024 * 1024;
 
 /// What comes over the machine, or is asked of it beside the work.

@@ -124,8 +124,8 @@ fn the_sample_says_every_key_and_with_all_of_them_in_force_nothing_changes() {
         assert_eq!(config, Config::defaults(&paths));
         config.check_listeners().unwrap();
         let said = settings.iter().filter(|setting| setting.source == Source::File(path.to_owned())).count();
-        // A policy has no default, nor has a credential: the sample shows each in a comment of its own.
-        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() - 2 }, "{settings:#?}");
+        // A policy has no default, nor has a credential or a rendered file: the sample shows each in a comment of its own.
+        assert_eq!(said, if text == SAMPLE { 0 } else { settings.len() - 3 }, "{settings:#?}");
     }
     let lines: Vec<&str> =
         SAMPLE.lines().skip_while(|line| *line != "# [[policy]]").filter_map(|line| line.get(2..)).collect();
@@ -140,5 +140,7 @@ fn the_sample_says_every_key_and_with_all_of_them_in_force_nothing_changes() {
     let unit = |index: usize| config.credentials[index].unit.as_ref().map(|unit| (unit.text.as_str(), unit.line));
     assert_eq!([unit(0), unit(1)], [Some(("shop.service", 6)), Some(("shop@*.service", 11))]);
     assert_eq!(config.credentials[0].line, 5);
+    let render = &config.renders[0];
+    assert_eq!((render.line, render.namespace.as_str(), render.then.len()), (15, "shop/prod", 3));
     assert_eq!([config.credentials[0].on_change, config.credentials[1].on_change], [Some(OnChange::Restart), None]);
 }

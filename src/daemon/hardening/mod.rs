@@ -99,6 +99,8 @@ fn places(config: &Config, listen: &[ListenAddress], file: Option<&Path>, mut pr
         // A rule needs something that is there. What is wrong with it is told by whoever uses it.
         let _created = create_private_dir_all(directory);
     }
+    // A file that is replaced as a whole is made beside the old one.
+    own.extend(config.renders.iter().filter_map(|render| parent(&render.output)).filter(|parent| parent.is_dir()));
     let export = match &config.audit.export {
         Some(AuditExport::File(path)) => Some(path.clone()),
         Some(AuditExport::Journald) | None => None,
@@ -110,7 +112,8 @@ fn places(config: &Config, listen: &[ListenAddress], file: Option<&Path>, mut pr
     }
     // Directories, not files: one that is replaced is another file, and may be read again.
     let files = master_keys(&config.vault).chain(config.vault.passphrase_file.as_deref()).chain(file);
-    let files: Vec<&Path> = files.collect();
+    let templates = config.renders.iter().map(|render| render.template.as_path());
+    let files: Vec<&Path> = files.chain(templates).collect();
     let mut readable: Vec<PathBuf> = files.iter().map(|path| around(path)).collect();
     let targets = files.iter().filter_map(|path| path.canonicalize().ok());
     readable.extend(targets.map(|path| around(&path)));

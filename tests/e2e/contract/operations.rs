@@ -45,7 +45,7 @@ fn status_tells_about_the_vault(api: &Api) {
         "status": "ok", "version": env!("CARGO_PKG_VERSION"), "vaultId": body["vaultId"],
         "dataDirectory": api.vault.sandbox.data(), "listeners": listeners, "active": 1, "total": 3,
         "nextExpiry": "2036-07-15T12:00:00.000Z", "writable": true, "problems": [], "backup": null, "rekey": null,
-        "hardening": body["hardening"], "peers": body["peers"], "audit": "on", "findings": body["findings"],
+        "hardening": body["hardening"], "peers": body["peers"], "audit": "on", "findings": body["findings"], "renders": [],
         "policy": {"policies": 0, "problem": null},
     });
     assert_eq!(body, expected);
