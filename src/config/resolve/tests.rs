@@ -141,6 +141,6 @@ fn the_sample_says_every_key_and_with_all_of_them_in_force_nothing_changes() {
     assert_eq!([unit(0), unit(1)], [Some(("shop.service", 6)), Some(("shop@*.service", 11))]);
     assert_eq!(config.credentials[0].line, 5);
     let render = &config.renders[0];
-    assert_eq!((render.line, render.namespace.as_str(), render.then.len()), (15, "shop/prod", 3));
+    assert_eq!((render.line, render.namespace.as_str(), render.then.len()), (14, "shop/prod", 3));
     assert_eq!([config.credentials[0].on_change, config.credentials[1].on_change], [Some(OnChange::Restart), None]);
 }
