@@ -193,6 +193,8 @@ pub(super) struct Rendering {
     jobs: Mutex<Vec<Job>>,
     report: RenderReport,
     renewed: Notify,
+    /// Files that were written without the success of their command.
+    owed: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Rendering {
@@ -200,7 +202,7 @@ impl Rendering {
     pub(super) fn new(jobs: Vec<Job>) -> Arc<Self> {
         let report = RenderReport::default();
         *report.write() = jobs.iter().map(Job::status).collect();
-        Arc::new(Self { jobs: Mutex::new(jobs), report, renewed: Notify::new() })
+        Arc::new(Self { jobs: Mutex::new(jobs), report, renewed: Notify::new(), owed: Mutex::default() })
     }
 
     /// What is known of the files.
@@ -245,7 +247,8 @@ impl Rendering {
         };
         let mut what = Changed::All;
         loop {
-            let failed = !self.render(gate, &what).await;
+            self.render(gate, &what).await;
+            let failed = self.report.read().iter().any(|status| status.problem.is_some());
             let wait = if failed { RETRY } else { Duration::MAX };
             let seen = tokio::select! {
                 changed = newest.changed() => changed.is_ok().then_some(()),
@@ -263,44 +266,47 @@ impl Rendering {
         }
     }
 
-    /// Renders what a change concerns. Says whether all of it succeeded.
-    async fn render(&self, gate: &Arc<Gate>, what: &Changed) -> bool {
+    /// Renders what a change concerns.
+    async fn render(&self, gate: &Arc<Gate>, what: &Changed) {
         let jobs: Vec<Job> = self.jobs.lock().iter().filter(|job| what.concerns(&job.namespace)).cloned().collect();
-        let mut all = true;
         for job in jobs {
-            let Ok(vault) = gate.vault() else { return true };
+            let Ok(vault) = gate.vault() else { return };
             let (done, now) = (job.clone(), gate.clock().now());
+            let owed = self.owed.lock().contains(&job.output);
             // It waits for the disk, and for the command.
             let result = tokio::task::spawn_blocking(move || {
-                let changed = done.render(&vault)?;
+                let changed = done.render(&vault);
                 drop(vault);
-                if changed && !done.then.is_empty() {
-                    command::run(&done.then)
-                        .map_err(|error| format!("it was written, and its command failed: {error}"))?;
-                }
-                Ok::<_, String>(changed)
+                let run = changed.as_ref().is_ok_and(|changed| *changed || owed);
+                let told = if run { command::run(&done.then) } else { Ok(()) };
+                (changed, told)
             });
-            let result = result.await.unwrap_or_else(|error| Err(error.to_string()));
-            all &= result.is_ok();
-            self.note(&job, result, now);
+            let (changed, told) = result.await.unwrap_or_else(|error| (Err(error.to_string()), Ok(())));
+            match (&changed, &told) {
+                // Whoever should know of the change does not: he is told again when it is tried again.
+                (Ok(_), Err(_)) => drop(self.owed.lock().insert(job.output.clone())),
+                (Ok(_), Ok(())) => drop(self.owed.lock().remove(&job.output)),
+                (Err(_), _) => {}
+            }
+            let told = told.map_err(|error| format!("it was written, and its command failed: {error}"));
+            self.note(&job, changed, told, now);
         }
-        all
     }
 
-    fn note(&self, job: &Job, result: Result<bool, String>, now: Timestamp) {
+    fn note(&self, job: &Job, changed: Result<bool, String>, told: Result<(), String>, now: Timestamp) {
         let mut report = self.report.write();
         let output = job.output.display().to_string();
         let Some(status) = report.iter_mut().find(|status| status.output == output) else { return };
-        match result {
-            Ok(changed) => {
-                status.rendered_at = Some(now);
-                if changed {
-                    COUNTS.renders.increment();
-                    status.changed_at = Some(now);
-                    tracing::info!(output, "a file was rendered");
-                }
-                status.problem = None;
+        if let Ok(changed) = changed {
+            status.rendered_at = Some(now);
+            if changed {
+                COUNTS.renders.increment();
+                status.changed_at = Some(now);
+                tracing::info!(output, "a file was rendered");
             }
+        }
+        match changed.and(told) {
+            Ok(()) => status.problem = None,
             Err(problem) => {
                 COUNTS.render_failures.increment();
                 if status.problem.as_ref() != Some(&problem) {

@@ -105,6 +105,8 @@ pub struct State {
     setting: Setting,
     snapshots: SnapshotReport,
     backups: Arc<Semaphore>,
+    /// One report is made at a time.
+    reports: Semaphore,
     checker: Checker,
     requests: measure::Requests,
     event_readers: Arc<Semaphore>,
@@ -121,10 +123,10 @@ impl State {
         checker: Checker,
     ) -> Self {
         let backups = Arc::new(Semaphore::new(backup::AT_ONCE));
-        let requests = measure::Requests::default();
+        let (requests, reports) = (measure::Requests::default(), Semaphore::new(1));
         let event_readers = Arc::new(Semaphore::new(events::AT_ONCE));
         let guessing = Guessing::default();
-        Self { gate, sealing, setting, snapshots, backups, checker, requests, event_readers, guessing }
+        Self { gate, sealing, setting, snapshots, backups, reports, checker, requests, event_readers, guessing }
     }
 
     /// The open vault.

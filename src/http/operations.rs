@@ -142,6 +142,8 @@ pub(super) async fn report(state: web::Data<State>, caller: Known, request: Http
         unread: days("unreadDays", usual.unread)?,
         old: days("oldDays", usual.old)?,
     };
+    // One after the other: it is much work, and not only administrators may ask for it.
+    let _turn = state.reports.acquire().await;
     let (vault, runtime) = (state.vault()?, Handle::current());
     // It decrypts every value: on a thread that serves nobody.
     let report =

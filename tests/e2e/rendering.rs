@@ -156,6 +156,12 @@ fn what_cannot_be_written_is_told_and_the_old_file_stays() {
         status(&api)[0]["problem"].as_str().is_some_and(|text| text.contains("its command failed: false"))
     });
     assert_eq!(fs::read_to_string(&file).unwrap(), "new value-of-render");
+    // It is owed: what was told to nobody is told when it is tried again, though the file is the same.
+    let told = place(&api.vault.sandbox).join("told");
+    write_config(&api.vault, &section(&api.vault, "app", &format!("then = [\"touch\", \"{}\"]", told.display())));
+    api.daemon().signal(Signal::HUP);
+    until("no problem", || status(&api)[0]["problem"].is_null());
+    assert!(told.exists());
     assert!(!api.daemon().log().contains("value-of-render"));
     api.stop();
 }
