@@ -11,6 +11,8 @@
 //!
 //! Invariant: a frame that opens stands, with every byte, as it was written, and says what it must stand behind.
 
+use subtle::ConstantTimeEq as _;
+
 use crate::audit::Entry;
 use crate::crypto::{AUDIT_TAG_LENGTH, AuditKeys, CryptoError, SegmentCipher};
 
@@ -77,7 +79,7 @@ impl Header {
             salt: *salt,
         };
         let link = keys.digest(&[&bytes[..HEADER_LENGTH - 32]]);
-        (mac == link).then_some((header, link))
+        bool::from(mac.ct_eq(&link)).then_some((header, link))
     }
 }
 

@@ -74,3 +74,21 @@ impl Callbacks for Log {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recipient or an identity that somebody was talked into would else run a program of his choice (GHSA-4fg7-vxc8-qx5w).
+    #[test]
+    fn a_plugins_name_is_no_path() {
+        assert!(PluginRecipient::parse("age1evil1qyqszqgpqyqszr7823f").is_some());
+        assert!("AGE-PLUGIN-EVIL-1QYQSZQGPQYQSZEEG44J".parse::<age::plugin::Identity>().is_ok());
+        for path in ["age1../evil1qyqszqgpqyqszxy3a4a", "age1/tmp/evil1qyqszqgpqyqszpxs4r7"] {
+            assert!(PluginRecipient::parse(path).is_none(), "{path}");
+        }
+        for path in ["AGE-PLUGIN-../EVIL-1QYQSZQGPQYQSZ7KX9LP", "AGE-PLUGIN-/TMP/EVIL-1QYQSZQGPQYQSZQWK3RL"] {
+            assert!(identity(path).is_err(), "{path}");
+        }
+    }
+}

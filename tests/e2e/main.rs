@@ -13,6 +13,7 @@ mod harness;
 
 mod access;
 mod at_rest;
+mod attacks;
 mod audit;
 mod auth;
 mod backup;
