@@ -60,6 +60,8 @@ fn a_shell_has_its_jobs_and_the_size_of_the_terminal() {
         terminal.shows("$ ");
         terminal.types("stty size\n");
         terminal.shows("24 80");
+        // Before each prompt readline asks for the size and sets it again, which undoes one that is set in between.
+        terminal.shows("$ ");
         terminal.resize(30, 99);
         terminal.types("until [ \"$(stty size)\" = '30 99' ]; do :; done; echo re''sized\n");
         terminal.shows("resized");
