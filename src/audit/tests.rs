@@ -286,6 +286,36 @@ fn many_who_record_at_once_each_find_their_entry_and_a_trail_whose_files_are_gon
     trail.record(&[reveal(1)]).unwrap();
 }
 
+#[tokio::test]
+async fn entries_of_requests_at_hand_share_a_write_and_stay_where_a_caller_goes_away() {
+    let place = Place::new();
+    let trail = place.trail();
+    trail.open(None).unwrap();
+    let size = || std::fs::read(&place.segments()[0]).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    let before = size();
+    for number in 0..8 {
+        trail.record_together(&[reveal(number)]).await.unwrap();
+    }
+    let alone = size() - before;
+    let requests = (8..16).map(|number| {
+        let (trail, entries) = (&trail, [reveal(number)]);
+        async move { trail.record_together(&entries).await.unwrap() }
+    });
+    futures_util::future::join_all(requests).await;
+    let together = size() - before - alone;
+    assert!(together < alone - 100, "{together} bytes in one frame, {alone} in eight");
+    let entries = [reveal(16)];
+    let mut gone = Box::pin(trail.record_together(&entries));
+    assert!(futures_util::poll!(&mut gone).is_pending());
+    assert!(futures_util::poll!(&mut gone).is_pending(), "the turn is not over");
+    drop(gone);
+    trail.record(&[reveal(17)]).unwrap();
+    let found = trail.following(&Filter::default(), 0, 100).unwrap();
+    let revisions: Vec<u64> = found.entries.iter().filter_map(|numbered| numbered.entry.revision).collect();
+    assert_eq!(revisions, (0..18).collect::<Vec<_>>());
+    assert_eq!(place.verify(None, &[]).faults, []);
+}
+
 #[test]
 #[ignore = "a measurement: cargo test --release --lib what_recording_costs -- --ignored --nocapture"]
 fn what_recording_costs() {

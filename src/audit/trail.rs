@@ -76,6 +76,13 @@ struct Queue {
     answer: Arc<OnceLock<Result<(), AuditError>>>,
 }
 
+/// A place in the queue: entries that are written by whoever writes next.
+#[derive(Debug)]
+struct Joined {
+    count: u64,
+    answer: Arc<OnceLock<Result<(), AuditError>>>,
+}
+
 #[derive(Debug)]
 enum State {
     Open(Box<Writer>),
@@ -161,31 +168,52 @@ impl Trail {
     /// # Errors
     /// [`AuditError`] when they could not be written.
     pub fn record(&self, entries: &[Entry]) -> Result<(), AuditError> {
-        entries.chunks(TOGETHER).try_for_each(|together| self.record_together(together))
+        entries.chunks(TOGETHER).try_for_each(|together| self.finish(&self.join(together)?))
     }
 
-    fn record_together(&self, entries: &[Entry]) -> Result<(), AuditError> {
+    /// Records entries as [`Trail::record`] does, after the other requests that this thread has at hand have had their turn:
+    /// theirs share the write. Within a runtime only.
+    ///
+    /// # Errors
+    /// As [`Trail::record`].
+    pub async fn record_together(&self, entries: &[Entry]) -> Result<(), AuditError> {
+        for together in entries.chunks(TOGETHER) {
+            let joined = self.join(together)?;
+            // Not `yield_now`: a server that polls a request twice in one turn would end that at once.
+            drop(tokio::spawn(async {}).await);
+            self.finish(&joined)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a place in the queue. Who does not come back for it has its entries written with the next ones.
+    fn join(&self, entries: &[Entry]) -> Result<Joined, AuditError> {
         let plain = encode(entries)?;
         let count = entries.len() as u64;
-        let answer = loop {
+        loop {
             let mut queue = self.queue.lock();
             if queue.plain.len() <= WAITING {
                 queue.plain.extend_from_slice(&plain);
                 queue.count += count;
-                break Arc::clone(&queue.answer);
+                return Ok(Joined { count, answer: Arc::clone(&queue.answer) });
             }
             drop(queue);
             self.write_waiting(&mut self.state.lock());
-        };
-        let mut state = self.state.lock();
-        // Whoever had the writer before may have written these with its own.
-        if answer.get().is_none() {
-            self.write_waiting(&mut state);
         }
-        drop(state);
-        let written = answer.get().cloned().unwrap_or(Err(AuditError::Gone));
+    }
+
+    /// Sees to it that what joined the queue is written.
+    fn finish(&self, joined: &Joined) -> Result<(), AuditError> {
+        if joined.answer.get().is_none() {
+            let mut state = self.state.lock();
+            // Whoever had the writer before may have written these with its own.
+            if joined.answer.get().is_none() {
+                self.write_waiting(&mut state);
+            }
+        }
+        let written = joined.answer.get().cloned().unwrap_or(Err(AuditError::Gone));
         let counter = if written.is_ok() { &self.counters.entries } else { &self.counters.failures };
-        counter.fetch_add(count, Ordering::Relaxed);
+        counter.fetch_add(joined.count, Ordering::Relaxed);
         written
     }
 

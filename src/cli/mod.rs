@@ -74,6 +74,7 @@ pub use globals::Globals;
 pub use output::{Output, Style, Verbosity};
 pub use session::Session;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -88,6 +89,43 @@ struct Cli {
     verb: Verb,
     #[command(flatten)]
     globals: globals::GlobalArgs,
+}
+
+/// The grammar of one of the verbs that are called in loops and before every program: of a tree of one verb a fraction has to
+/// be built of what the whole one takes.
+#[derive(Debug, Parser)]
+#[command(name = "hushd", version)]
+struct Short<V: Subcommand> {
+    #[command(subcommand)]
+    verb: V,
+    #[command(flatten)]
+    globals: globals::GlobalArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum OnlyGet {
+    Get(get::GetArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum OnlyRun {
+    Run(run::RunArgs),
+}
+
+impl Cli {
+    /// Reads what was typed. A short grammar knows nothing that the whole one does not, and what it does not know is read by
+    /// that, which then has the say about help and errors.
+    fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let first = words.iter().skip(1).find(|word| *word == "get" || *word == "run");
+        match first.and_then(|word| word.to_str()) {
+            Some("get") => Short::try_parse_from(words)
+                .map(|Short { verb: OnlyGet::Get(args), globals }| Self { verb: Verb::Get(args), globals }),
+            Some("run") => Short::try_parse_from(words)
+                .map(|Short { verb: OnlyRun::Run(args), globals }| Self { verb: Verb::Run(args), globals }),
+            _ => return Self::try_parse_from(words),
+        }
+        .or_else(|_| Self::try_parse_from(words))
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -190,7 +228,7 @@ fn run(environment: Environment) -> Result<(), CliError> {
         Ok(true) => return Ok(()),
         Err(error) => return usage::answer(&error),
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
     };
@@ -259,5 +297,41 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Cli::command().debug_assert();
+        Short::<OnlyGet>::command().debug_assert();
+        Short::<OnlyRun>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_grammar_reads_what_the_whole_one_reads() {
+        let lines = [
+            "get A",
+            "get A --json --namespace shop",
+            "--namespace get get A",
+            "--namespace run get run",
+            "--addr=http://127.0.0.1:1 get --no-newline A",
+            "run -- true",
+            "run --keys A,B --redact --watch -- set get run --help",
+            "set get",
+            "get",
+            "get A --no-such-option",
+            "run",
+            "get --help",
+            "help get",
+            "--version run",
+            "list",
+        ];
+        for line in lines {
+            let words: Vec<OsString> = ["hushd"].into_iter().chain(line.split(' ')).map(OsString::from).collect();
+            let short = format!("{:?}", Cli::read(&words).map_err(|error| error.to_string()));
+            let whole = format!("{:?}", Cli::try_parse_from(&words).map_err(|error| error.to_string()));
+            assert_eq!(short, whole, "{line}");
+        }
+        let words = |line: &'static str| ["hushd"].into_iter().chain(line.split(' '));
+        for line in ["get A", "--namespace shop get A"] {
+            assert!(Short::<OnlyGet>::try_parse_from(words(line)).is_ok(), "{line}");
+        }
+        for line in ["run -- true", "run --redact -- get"] {
+            assert!(Short::<OnlyRun>::try_parse_from(words(line)).is_ok(), "{line}");
+        }
     }
 }

@@ -174,17 +174,9 @@ impl Vault {
             let templates: BTreeSet<String> = wanted.iter().filter(is_template).map(Key::to_string).collect();
             (wanted, templates, names.map_or(0, |names| names.change))
         };
-        let mut values = BTreeMap::new();
-        for key in wanted {
-            match self.reveal(caller, &permit, namespace, &key, None).await {
-                Ok((value, _)) => {
-                    values.insert(key.as_str().to_owned(), value);
-                }
-                // It went away since the look at the index; nobody insists on it.
-                Err(VaultError::NotFound { .. }) if selection.keys.is_none() || selection.partial => {}
-                Err(error) => return Err(error),
-            }
-        }
+        // One that goes away after the look at the index is missed only by whoever named it.
+        let insists = selection.keys.is_some() && !selection.partial;
+        let values = self.reveal_all(caller, &permit, namespace, wanted, insists).await?;
         Ok(Environment { values, templates, revision: revision.max(self.last_purge.load(Ordering::Relaxed)) })
     }
 

@@ -3,6 +3,7 @@
 //! Invariants: a value is given whole and authentic or not at all; a missing or broken chunk is damage, told with the
 //! exact record in the log; it leaves only after its entry stands in the audit trail; the last use is noted here, in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -15,6 +16,9 @@ use crate::store::Table;
 use crate::vault::index::Entry;
 use crate::vault::record::RevisionRecord;
 use crate::vault::{Permit, Vault, VaultError};
+
+/// Values that are opened before their entries are written together, at most.
+const TOGETHER: usize = 64;
 
 impl Vault {
     /// Records that `caller` was refused a value, by whoever found that it may not leave.
@@ -37,15 +41,52 @@ impl Vault {
         if self.trail().is_some() {
             let recorded = self.reveal_entry(caller, permit, (namespace, key), revision);
             // Not one line further without it: from here on the value is on its way.
-            self.record_reveals(&[recorded])?;
+            self.record_reveals(&[recorded]).await?;
         }
+        self.note_use(caller, permit, entry, revision);
+        Ok((value, revision))
+    }
+
+    /// Gives the newest values of many secrets to `caller`; their entries share writes, and no value waits for longer than
+    /// those of [`TOGETHER`]. One that is gone is left out, where nobody `insists`.
+    pub(super) async fn reveal_all(
+        &self,
+        caller: &Caller,
+        permit: &Permit,
+        namespace: &Namespace,
+        keys: Vec<Key>,
+        insists: bool,
+    ) -> Result<BTreeMap<String, SecretValue>, VaultError> {
+        let mut values = BTreeMap::new();
+        for keys in keys.chunks(TOGETHER) {
+            let mut opened = Vec::with_capacity(keys.len());
+            let mut recorded = Vec::with_capacity(keys.len());
+            for key in keys {
+                self.require_reason(caller, namespace, key)?;
+                match self.open_value(namespace, key, None).await {
+                    Ok((value, entry, revision)) => {
+                        recorded.push(self.reveal_entry(caller, permit, (namespace, key), revision));
+                        opened.push((key, value, entry, revision));
+                    }
+                    Err(VaultError::NotFound { .. }) if !insists => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.record_reveals(&recorded).await?;
+            for (key, value, entry, revision) in opened {
+                self.note_use(caller, permit, entry, revision);
+                values.insert(key.as_str().to_owned(), value);
+            }
+        }
+        Ok(values)
+    }
+
+    fn note_use(&self, caller: &Caller, permit: &Permit, entry: Arc<Entry>, revision: u64) {
         COUNTS.reveals.increment();
-        let now = self.clock.now();
-        if entry.touch(now) {
+        if entry.touch(self.clock.now()) {
             self.used.lock().push(entry);
         }
         tracing::debug!(principal = %caller.principal, rule = %permit.rule(), request_id = %caller.request_id, revision, "revealed");
-        Ok((value, revision))
     }
 
     /// Decrypts a value without revealing it to anybody. Where a writer is about to destroy it, waits for whether he does.

@@ -417,6 +417,11 @@ fn a_change_is_recorded_once_whenever_the_daemon_is_killed() {
     let mut seen = fixture.vault.trail().unwrap().last().unwrap();
     for round in 0..50 {
         let (vault, written) = (&fixture.vault, AtomicUsize::new(0));
+        let read = async || {
+            while written.load(Ordering::Relaxed) < WRITERS * CHANGES / 2 {
+                vault.get(&by(), &Namespace::default(), &key("READ"), None).await.unwrap();
+            }
+        };
         thread::scope(|scope| {
             // The last time while changes still come in: what it left undone stays as a kill would leave it.
             scope.spawn(|| {
@@ -426,11 +431,7 @@ fn a_change_is_recorded_once_whenever_the_daemon_is_killed() {
             });
             // Whoever records reveals holds the trail up between what was written and where it ends.
             for _ in 0..READERS {
-                scope.spawn(|| {
-                    while written.load(Ordering::Relaxed) < WRITERS * CHANGES / 2 {
-                        vault.get(&by(), &Namespace::default(), &key("READ"), None).now_or_never().unwrap().unwrap();
-                    }
-                });
+                scope.spawn(|| runtime().block_on(read()));
             }
             let write = async |writer| {
                 for number in 0..CHANGES {

@@ -139,10 +139,24 @@ impl Vault {
         self.audit.get().is_none_or(|audit| audit.trail.is_writable())
     }
 
-    /// Records reveals before the values leave.
-    pub(super) fn record_reveals(&self, entries: &[Entry]) -> Result<(), VaultError> {
+    /// Records reveals before the values leave, together with those of the other requests at hand.
+    pub(super) async fn record_reveals(&self, entries: &[Entry]) -> Result<(), VaultError> {
         let Some(audit) = self.audit.get() else { return Ok(()) };
-        let Err(error) = audit.trail.record(entries) else { return Ok(()) };
+        match audit.trail.record_together(entries).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.excuse(audit, entries, error),
+        }
+    }
+
+    /// Records something before it happens.
+    pub(super) fn record_at_once(&self, entry: Entry) -> Result<(), VaultError> {
+        let Some(audit) = self.audit.get() else { return Ok(()) };
+        let entries = [entry];
+        audit.trail.record(&entries).or_else(|error| self.excuse(audit, &entries, error))
+    }
+
+    /// Lets what could not be recorded happen where it is configured so, and remembers the gap.
+    fn excuse(&self, audit: &Audit, entries: &[Entry], error: AuditError) -> Result<(), VaultError> {
         let excused = entries.iter().all(|entry| {
             let (namespace, key) = (entry.namespace.as_deref().unwrap_or(""), entry.key.as_deref().unwrap_or(""));
             audit.rules.best_effort.iter().any(|scope| scope.covers(namespace, key))
@@ -213,10 +227,10 @@ impl Vault {
             return Ok(());
         }
         let entry = self.entry(caller, permit, action);
-        self.record_reveals(&[match namespace {
+        self.record_at_once(match namespace {
             Some(namespace) => of_secret(entry, namespace, key),
             None => entry,
-        }])
+        })
     }
 
     /// Records a refusal, together with its repeats.

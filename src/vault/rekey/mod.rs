@@ -269,7 +269,7 @@ impl Vault {
             }
             let mut draft = vault.keyring.draft();
             let done = change(&vault, &mut draft, vault.clock.now())?;
-            vault.record_reveals(&[recorded])?;
+            vault.record_at_once(recorded)?;
             vault.put_in_force(verb, draft).await?;
             drop(rotation);
             Ok(done)
