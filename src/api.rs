@@ -267,7 +267,7 @@ pub struct ListNamespacesResponse {
 pub struct RotateKeyRequest {
     /// How long the old key remains valid, in hours: up to 168 for the API key, up to 720 for the anon key.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(nullable = false, minimum = 0, maximum = 720)]
     pub grace_period_hours: Option<i64>,
 }
 

@@ -11,13 +11,13 @@ use crate::http::State;
 use crate::http::caller::Administrator;
 use crate::http::error::HttpError;
 use crate::http::openapi::{Missing, Refused};
-use crate::http::query::{Query, key};
+use crate::http::query::{MOST, Query, key};
 use crate::vault::VaultError;
 
 type Answer = Result<HttpResponse, HttpError>;
 
 /// Lists entries of the audit trail, the newest first
-#[utoipa::path(get, path = "/api/audit", tag = "Audit",
+#[utoipa::path(get, path = "/api/audit", operation_id = "list_audit", tag = "Audit",
     params(("actor" = Option<String>, Query, description = "A principal, a systemd unit or an executable"),
         ("action" = Option<String>, Query, description = "Such as `reveal` or `update`"),
         ("key" = Option<String>, Query, description = "Name of a secret"),
@@ -32,7 +32,7 @@ pub(super) async fn list(state: web::Data<State>, caller: Administrator, request
     let query = Query::of(&request)?;
     let filter = query.audit()?;
     let limit = usize::try_from(query.number("limit", 1, 1000)?.unwrap_or(100)).unwrap_or(100);
-    let (before, after) = (query.number("cursor", 1, u64::MAX)?, query.number("after", 0, u64::MAX - 1)?);
+    let (before, after) = (query.number("cursor", 1, MOST)?, query.number("after", 0, MOST)?);
     let vault = state.vault()?;
     let page = off_thread(move || vault.audit_page(&caller.0, &filter, before, after, limit)).await?;
     let cursor = page.next.map(|next| next.to_string());
@@ -41,7 +41,7 @@ pub(super) async fn list(state: web::Data<State>, caller: Administrator, request
 }
 
 /// Verifies the whole audit trail; takes its time
-#[utoipa::path(get, path = "/api/audit/verify", tag = "Audit",
+#[utoipa::path(get, path = "/api/audit/verify", operation_id = "verify_audit", tag = "Audit",
     params(("anchor" = Option<Vec<String>>, Query,
         description = "What the daemon told outside of the vault, NUMBER:DIGEST; repeatable")),
     responses((status = 200, description = "What was found", body = VerifyAuditResponse), Missing, Refused))]

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::api::ErrorResponse;
 use crate::http::{audit, backup, events, keys, metrics, operations, seal, secrets, tokens, vault_keys};
+use crate::model::Namespace;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,7 +30,7 @@ use crate::http::{audit, backup, events, keys, metrics, operations, seal, secret
     ),
     components(schemas(ErrorResponse)),
     security(("bearerAuth" = []), ("apiKey" = []), ()),
-    modifiers(&Schemes),
+    modifiers(&Schemes, &Details),
 )]
 struct Document;
 
@@ -40,6 +43,47 @@ impl Modify for Schemes {
         components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
         let api_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key")));
         components.add_security_scheme("apiKey", api_key);
+    }
+}
+
+/// What the macros cannot say.
+struct Details;
+
+impl Modify for Details {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for path in document.paths.paths.values_mut() {
+            let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+            for operation in operations.into_iter().flatten() {
+                operation.parameters.iter_mut().flatten().for_each(describe_parameter);
+                if let Some(RefOr::T(body)) = &mut operation.request_body {
+                    body.content.values_mut().for_each(describe_body);
+                }
+            }
+        }
+    }
+}
+
+/// Nothing outside of a body can be `null`, and a namespace looks like one everywhere.
+fn describe_parameter(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { name, schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter else { return };
+    if matches!(&schema.schema_type, SchemaType::Array(types) if types.contains(&Type::String)) {
+        schema.schema_type = SchemaType::Type(Type::String);
+    }
+    match name.as_str() {
+        "namespace" => {
+            schema.pattern = Some(Namespace::PATTERN.to_owned());
+            schema.max_length = Some(Namespace::MAX_LENGTH);
+        }
+        "If-Match" => schema.pattern = Some(r#"^(\*|"[0-9]{1,18}")$"#.to_owned()),
+        _ => {}
+    }
+}
+
+/// A body that may be left out is an object all the same where it is sent, and never `null`.
+fn describe_body(content: &mut RefOr<Content>) {
+    if let RefOr::T(Content { schema: Some(RefOr::T(Schema::OneOf(choice))), .. }) = content {
+        let sent = choice.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned();
+        *content = ContentBuilder::new().schema(sent).build().into();
     }
 }
 

@@ -12,6 +12,9 @@ use crate::http::error::HttpError;
 use crate::model::{Key, Namespace};
 use crate::vault::{Precondition, Selection};
 
+/// The largest number that is taken: what a client with signed numbers can say, as the description promises (`int64`).
+pub(super) const MOST: u64 = i64::MAX.cast_unsigned();
+
 /// The parameters of a query.
 #[derive(Debug)]
 pub(super) struct Query(Vec<(String, String)>);
@@ -45,7 +48,7 @@ impl Query {
 
     /// `revision`, a number from 1 on.
     pub(super) fn revision(&self) -> Result<Option<u64>, HttpError> {
-        let number = |text: &str| text.parse().ok().filter(|&number| number > 0);
+        let number = |text: &str| text.parse().ok().filter(|number| (1..=MOST).contains(number));
         self.get("revision")?
             .map(|text| number(text).ok_or_else(|| invalid("revision must be an integer from 1 on")))
             .transpose()

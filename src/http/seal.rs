@@ -33,7 +33,7 @@ pub(super) async fn seal(state: web::Data<State>, caller: Administrator) -> Answ
 
 /// Takes the vault's keys into memory again; by the passphrase, or as the daemon's own user over its Unix socket
 #[utoipa::path(post, path = "/api/unseal", tag = "Operations", security(()), request_body = Option<UnsealRequest>,
-    responses((status = 200, description = "It is unsealed", body = SealResponse), TooMany, BadBody,
+    responses((status = 200, description = "It is unsealed", body = SealResponse), TooMany, BadBody, Refused,
         (status = 401, description = "Wrong passphrase, or none", body = crate::api::ErrorResponse)))]
 pub(super) async fn unseal(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Answer {
     let uid = Connection::of(&request).peer().map(|peer| peer.uid);

@@ -19,7 +19,7 @@ use crate::vault::{Create, Update};
 type Answer = Result<HttpResponse, HttpError>;
 
 /// Lists the metadata of all secrets of a namespace, never values
-#[utoipa::path(get, path = "/api/secrets", tag = "Secrets",
+#[utoipa::path(get, path = "/api/secrets", operation_id = "list_secrets", tag = "Secrets",
     params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 200, description = "Newest first", body = ListSecretsResponse), Refused))]
 pub(super) async fn list(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
@@ -29,7 +29,7 @@ pub(super) async fn list(state: web::Data<State>, caller: Known, request: HttpRe
 }
 
 /// Creates a secret, or revives an inactive or expired one
-#[utoipa::path(post, path = "/api/secrets", tag = "Secrets", request_body = CreateSecretRequest,
+#[utoipa::path(post, path = "/api/secrets", operation_id = "create_secret", tag = "Secrets", request_body = CreateSecretRequest,
     params(("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 201, description = "Created", body = CreateSecretResponse), AlreadyExists, BadBody, Refused))]
 pub(super) async fn create(
@@ -58,7 +58,7 @@ pub(super) async fn create(
 }
 
 /// Reveals the value of a secret
-#[utoipa::path(get, path = "/api/secrets/{key}", tag = "Secrets",
+#[utoipa::path(get, path = "/api/secrets/{key}", operation_id = "get_secret", tag = "Secrets",
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
         ("revision" = Option<u64>, Query, description = "An older revision", minimum = 1)),
@@ -72,7 +72,7 @@ pub(super) async fn get(state: web::Data<State>, caller: Known, request: HttpReq
 }
 
 /// Updates the value or the metadata of a secret
-#[utoipa::path(put, path = "/api/secrets/{key}", tag = "Secrets", request_body = UpdateSecretRequest,
+#[utoipa::path(put, path = "/api/secrets/{key}", operation_id = "update_secret", tag = "Secrets", request_body = UpdateSecretRequest,
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
         ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
@@ -99,7 +99,7 @@ pub(super) async fn update(
 }
 
 /// Deletes a secret: its revisions are kept, unless it is purged
-#[utoipa::path(delete, path = "/api/secrets/{key}", tag = "Secrets",
+#[utoipa::path(delete, path = "/api/secrets/{key}", operation_id = "delete_secret", tag = "Secrets",
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
         ("purge" = Option<bool>, Query, description = "Whether to destroy every revision and the metadata for good"),
@@ -120,7 +120,7 @@ pub(super) async fn delete(state: web::Data<State>, caller: Known, request: Http
 }
 
 /// Lists the revisions of a secret that are kept, without values
-#[utoipa::path(get, path = "/api/secrets/{key}/revisions", tag = "Secrets",
+#[utoipa::path(get, path = "/api/secrets/{key}/revisions", operation_id = "list_revisions", tag = "Secrets",
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 200, description = "Newest first", body = ListRevisionsResponse), Missing, Refused))]
@@ -135,7 +135,7 @@ pub(super) async fn revisions(state: web::Data<State>, caller: Known, request: H
 }
 
 /// Makes the value of an older revision the newest one
-#[utoipa::path(post, path = "/api/secrets/{key}/rollback", tag = "Secrets", request_body = RollbackRequest,
+#[utoipa::path(post, path = "/api/secrets/{key}/rollback", operation_id = "roll_back_secret", tag = "Secrets", request_body = RollbackRequest,
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent"),
         ("If-Match" = Option<String>, Header, description = "The revision that is expected, in quotes")),
@@ -156,7 +156,7 @@ pub(super) async fn rollback(
 }
 
 /// Says whether a secret has a value, without revealing it
-#[utoipa::path(post, path = "/api/secrets/{key}/verify", tag = "Secrets", request_body = VerifyRequest,
+#[utoipa::path(post, path = "/api/secrets/{key}/verify", operation_id = "verify_secret", tag = "Secrets", request_body = VerifyRequest,
     params(("key" = String, Path, description = "Name of the secret", pattern = "^[A-Z0-9_]+$", max_length = 255),
         ("namespace" = Option<String>, Query, description = "Namespace, `default` when absent")),
     responses((status = 200, description = "The answer", body = VerifyResponse), Missing, BadBody, Refused))]

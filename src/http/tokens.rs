@@ -21,7 +21,7 @@ const MAX_ID: usize = 256;
 type Answer = Result<HttpResponse, HttpError>;
 
 /// Issues a token with a scope, or mints an administrator's JWT
-#[utoipa::path(post, path = "/api/tokens", tag = "Tokens", request_body = CreateTokenRequest,
+#[utoipa::path(post, path = "/api/tokens", operation_id = "create_token", tag = "Tokens", request_body = CreateTokenRequest,
     responses((status = 201, description = "The token", body = CreateTokenResponse), TooMany, BadBody, Refused))]
 pub(super) async fn create(
     state: web::Data<State>,
@@ -61,7 +61,7 @@ pub(super) async fn create(
 }
 
 /// Lists the tokens that have not expired, never the tokens themselves
-#[utoipa::path(get, path = "/api/tokens", tag = "Tokens",
+#[utoipa::path(get, path = "/api/tokens", operation_id = "list_tokens", tag = "Tokens",
     responses((status = 200, description = "The issued ones, then the JWTs, each newest first",
         body = ListTokensResponse), Refused))]
 pub(super) async fn list(state: web::Data<State>, caller: Administrator) -> Answer {
@@ -71,7 +71,7 @@ pub(super) async fn list(state: web::Data<State>, caller: Administrator) -> Answ
 }
 
 /// Revokes a token: it is refused from the answer on
-#[utoipa::path(delete, path = "/api/tokens/{id}", tag = "Tokens",
+#[utoipa::path(delete, path = "/api/tokens/{id}", operation_id = "revoke_token", tag = "Tokens",
     params(("id" = String, Path, description = "The identifier of the token, or the `jti` of a JWT")),
     responses((status = 200, description = "Revoked", body = SuccessResponse), Missing, Refused))]
 pub(super) async fn revoke(state: web::Data<State>, caller: Administrator, request: HttpRequest) -> Answer {

@@ -19,14 +19,14 @@ const BODY_LIMIT: usize = 64 * 1024;
 type Answer = Result<HttpResponse, HttpError>;
 
 /// Lists whom the keyring is encrypted to
-#[utoipa::path(get, path = "/api/recipients", tag = "Keys",
+#[utoipa::path(get, path = "/api/recipients", operation_id = "list_recipients", tag = "Keys",
     responses((status = 200, description = "The recipients", body = RecipientsResponse), Refused))]
 pub(super) async fn list(state: web::Data<State>, _caller: Administrator) -> Answer {
     Ok(HttpResponse::Ok().json(RecipientsResponse { recipients: texts(&state.vault()?.recipients()) }))
 }
 
 /// Lets one more identity open the keyring, and the backups to come
-#[utoipa::path(post, path = "/api/recipients", tag = "Keys", request_body = AddRecipientRequest,
+#[utoipa::path(post, path = "/api/recipients", operation_id = "add_recipient", tag = "Keys", request_body = AddRecipientRequest,
     responses((status = 200, description = "It can", body = AddRecipientResponse), BadBody, Refused))]
 pub(super) async fn add(
     state: web::Data<State>,
@@ -43,7 +43,7 @@ pub(super) async fn add(
 }
 
 /// Takes a recipient away, and replaces the keys that it may know: the data key and the secret that signs tokens
-#[utoipa::path(delete, path = "/api/recipients", tag = "Keys",
+#[utoipa::path(delete, path = "/api/recipients", operation_id = "remove_recipient", tag = "Keys",
     params(("recipient" = String, Query, description = "The recipient, as it is listed")),
     responses((status = 200, description = "It is gone", body = RemoveRecipientResponse), Refused))]
 pub(super) async fn remove(state: web::Data<State>, caller: Minter, request: HttpRequest) -> Answer {

@@ -25,6 +25,7 @@ mod concurrency;
 mod contract;
 mod daily;
 mod damage;
+mod described;
 mod durability;
 mod events;
 mod formats;

@@ -1,5 +1,6 @@
 //! "Operations" and "Tokens", as far as they are built: health, ready, status, the OpenAPI document, administrators' tokens.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -152,6 +153,12 @@ fn the_openapi_document_has_every_call(api: &Api) {
             assert!(!matches!(call.send().status, 404 | 405), "{method} {path}");
         }
     }
+    // Whoever makes a client of it makes a function of each.
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let names: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let different: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(names.len(), different.len(), "{names:?}");
     // The page that this project was created from.
     let update = &document["paths"]["/api/secrets/{key}"]["put"];
     let statuses = |operation: &Value| operation["responses"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();

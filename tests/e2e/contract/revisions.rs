@@ -84,7 +84,7 @@ fn a_rollback_makes_a_new_revision(api: &Api) {
 
 fn a_revision_that_is_not_there_is_404(api: &Api) {
     create_with_revisions(api, 11);
-    for number in [json!(1), json!(12), json!(9_007_199_254_740_993_u64), json!(u64::MAX)] {
+    for number in [json!(1), json!(12), json!(9_007_199_254_740_993_u64), json!(i64::MAX)] {
         api.get(&format!("/api/secrets/A?revision={number}")).refuses(404, "NOT_FOUND");
         api.post("/api/secrets/A/rollback", json!({"revision": number})).refuses(404, "NOT_FOUND");
     }
