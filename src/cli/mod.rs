@@ -30,6 +30,8 @@ mod error;
 mod exit;
 mod explain;
 mod formats;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod generate;
 mod get;
 mod globals;

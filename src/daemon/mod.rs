@@ -43,6 +43,8 @@ pub use accounts::System;
 pub use check::check;
 pub use create::{Created, Request, create, has_vault};
 pub use credentials::answer;
+#[cfg(fuzzing)]
+pub use credentials::claimed;
 pub use error::DaemonError;
 pub use identity_file::{IdentityFile, OpenedIdentity, open_identity, show_identity};
 pub use logging::start as start_log;

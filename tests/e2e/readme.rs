@@ -18,9 +18,11 @@ use crate::harness::{Daemon, Sandbox, programs};
 const README: &str = include_str!("../../README.md");
 
 /// What is not typed here, by how it begins, and why.
-const ELSEWHERE: [(&str, &str); 25] = [
+const ELSEWHERE: [(&str, &str); 27] = [
     ("cargo ", "what the gate itself runs"),
     ("HUSHD_TEST_", "what the gate itself runs"),
+    ("pip install", "what the gate itself runs"),
+    ("tests/fuzz/run", "it takes hours, and its figures stand in the commits"),
     ("RUSTFLAGS=", "shown once, in the commit that made the suite"),
     ("for s in bash", "tests/systemd builds the package"),
     ("apt install", "tests/systemd, in a machine of its own"),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::model::SecretValue;
 
 /// The shortest value that is masked, in bytes.
-pub(super) const SHORTEST: usize = 4;
+pub(in crate::cli) const SHORTEST: usize = 4;
 /// The shortest line that is masked by itself where a value has several: a shorter one is likely to be no secret.
 const SHORTEST_LINE: usize = 8;
 /// What stands in the place of a value; it does not tell its length.
@@ -20,7 +20,7 @@ const MASK: &[u8] = b"********";
 
 /// What is masked.
 #[derive(Debug)]
-pub(super) struct Patterns {
+pub(in crate::cli) struct Patterns {
     /// In order, so that those with a beginning are found by searching.
     sorted: Vec<Zeroizing<Vec<u8>>>,
     searcher: Option<AhoCorasick>,
@@ -31,7 +31,7 @@ pub(super) struct Patterns {
 
 impl Patterns {
     /// Masks these values; lines of values of several lines too, and each as a terminal shows it.
-    pub(super) fn new<'a>(values: impl Iterator<Item = &'a SecretValue>) -> Self {
+    pub(in crate::cli) fn new<'a>(values: impl Iterator<Item = &'a SecretValue>) -> Self {
         let mut texts = BTreeSet::new();
         for value in values {
             let text = value.expose_secret();
@@ -80,7 +80,7 @@ impl Patterns {
 
 /// A stream that is masked.
 #[derive(Debug)]
-pub(super) struct Masker<'a> {
+pub(in crate::cli) struct Masker<'a> {
     patterns: &'a Patterns,
     /// What was not given out yet.
     held: Zeroizing<Vec<u8>>,
@@ -89,19 +89,19 @@ pub(super) struct Masker<'a> {
 }
 
 impl<'a> Masker<'a> {
-    pub(super) fn new(patterns: &'a Patterns) -> Self {
+    pub(in crate::cli) fn new(patterns: &'a Patterns) -> Self {
         Self { patterns, held: Zeroizing::new(Vec::new()), covered: 0 }
     }
 
     /// Takes a piece, and adds what can be shown to `out`.
-    pub(super) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    pub(in crate::cli) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         self.held.extend_from_slice(piece);
         let end = self.patterns.unfinished(&self.held);
         self.give(end, out);
     }
 
     /// Adds what is left at the end of the stream.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) {
+    pub(in crate::cli) fn finish(mut self, out: &mut Vec<u8>) {
         let end = self.held.len();
         self.give(end, out);
     }

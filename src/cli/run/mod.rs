@@ -5,7 +5,7 @@
 //! code are its own.
 
 mod command;
-mod mask;
+pub(super) mod mask;
 mod screen;
 pub mod session;
 mod supervise;

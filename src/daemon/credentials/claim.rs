@@ -32,6 +32,12 @@ impl Claim {
     }
 }
 
+/// The parts of a name that is one; for the fuzzer.
+#[cfg(fuzzing)]
+pub fn claimed(name: &[u8]) -> Option<(String, String)> {
+    Claim::parse(name).map(|Claim { unit, id }| (unit, id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

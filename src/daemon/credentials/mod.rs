@@ -15,5 +15,7 @@ mod server;
 mod totals;
 
 pub(super) use changes::follow;
+#[cfg(fuzzing)]
+pub use claim::claimed;
 pub use front::answer;
 pub(super) use server::Server;
