@@ -1,6 +1,6 @@
 //! How the program is linked, for the sake of the client, which starts before every program that `hushd run` starts.
 //!
-//! The unwinder of GCC's shared library comes with a constructor that asks the processor what it is, dozens of times; in a
+//! The unwinder of GCC's shared library comes with a constructor that asks the processor what it is, a dozen times; in a
 //! virtual machine each of these questions is answered by the host. It is linked in statically, where the C compiler has
 //! it: the same code without the constructor. Relocations of the program's own addresses are packed, where the linker can.
 

@@ -73,15 +73,11 @@ pub struct Trail {
 struct Queue {
     plain: Vec<u8>,
     count: u64,
-    answer: Arc<OnceLock<Result<(), AuditError>>>,
+    answer: Answer,
 }
 
-/// A place in the queue: entries that are written by whoever writes next.
-#[derive(Debug)]
-struct Joined {
-    count: u64,
-    answer: Arc<OnceLock<Result<(), AuditError>>>,
-}
+/// How the entries that share a write fared; nothing before they were written.
+type Answer = Arc<OnceLock<Result<(), AuditError>>>;
 
 #[derive(Debug)]
 enum State {
@@ -178,24 +174,23 @@ impl Trail {
     /// As [`Trail::record`].
     pub async fn record_together(&self, entries: &[Entry]) -> Result<(), AuditError> {
         for together in entries.chunks(TOGETHER) {
-            let joined = self.join(together)?;
+            let answer = self.join(together)?;
             // Not `yield_now`: a server that polls a request twice in one turn would end that at once.
             drop(tokio::spawn(async {}).await);
-            self.finish(&joined)?;
+            self.finish(&answer)?;
         }
         Ok(())
     }
 
     /// Takes a place in the queue. Who does not come back for it has its entries written with the next ones.
-    fn join(&self, entries: &[Entry]) -> Result<Joined, AuditError> {
+    fn join(&self, entries: &[Entry]) -> Result<Answer, AuditError> {
         let plain = encode(entries)?;
-        let count = entries.len() as u64;
         loop {
             let mut queue = self.queue.lock();
             if queue.plain.len() <= WAITING {
                 queue.plain.extend_from_slice(&plain);
-                queue.count += count;
-                return Ok(Joined { count, answer: Arc::clone(&queue.answer) });
+                queue.count += entries.len() as u64;
+                return Ok(Arc::clone(&queue.answer));
             }
             drop(queue);
             self.write_waiting(&mut self.state.lock());
@@ -203,18 +198,15 @@ impl Trail {
     }
 
     /// Sees to it that what joined the queue is written.
-    fn finish(&self, joined: &Joined) -> Result<(), AuditError> {
-        if joined.answer.get().is_none() {
+    fn finish(&self, answer: &Answer) -> Result<(), AuditError> {
+        if answer.get().is_none() {
             let mut state = self.state.lock();
             // Whoever had the writer before may have written these with its own.
-            if joined.answer.get().is_none() {
+            if answer.get().is_none() {
                 self.write_waiting(&mut state);
             }
         }
-        let written = joined.answer.get().cloned().unwrap_or(Err(AuditError::Gone));
-        let counter = if written.is_ok() { &self.counters.entries } else { &self.counters.failures };
-        counter.fetch_add(joined.count, Ordering::Relaxed);
-        written
+        answer.get().cloned().unwrap_or(Err(AuditError::Gone))
     }
 
     fn write_waiting(&self, state: &mut State) {
@@ -231,6 +223,8 @@ impl Trail {
             State::Open(_) => Ok(()),
             State::Down(reason) => Err(AuditError::Down { reason: Arc::clone(reason) }),
         };
+        let counter = if written.is_ok() { &self.counters.entries } else { &self.counters.failures };
+        counter.fetch_add(count, Ordering::Relaxed);
         let _first = answer.set(written);
     }
 

@@ -7,8 +7,6 @@ use crate::cli::formats::{self, Format, Source, Values};
 use crate::cli::run::mask::{Masker, Patterns, SHORTEST};
 use crate::model::{Key, SecretValue};
 
-const MASK: &str = "********";
-
 /// A file of values is read or refused; what was read is the same after it was written and read again.
 pub fn import(text: &str) {
     for dialect in [Dialect::Node, Dialect::Python, Dialect::Compose] {
@@ -65,16 +63,12 @@ pub fn redact(values: &[SecretValue], text: &[u8], cuts: &[usize]) {
     let secrets = values.iter().map(|value| value.expose_secret().trim_end_matches(['\r', '\n']));
     let secrets: Vec<&str> = secrets.filter(|secret| secret.len() >= SHORTEST).collect();
     let contains = |text: &[u8], secret: &str| text.windows(secret.len()).any(|window| window == secret.as_bytes());
-    // A mask, and what stands beside one, may look like a value.
-    let shown: Vec<u8> = without_masks(&whole);
-    for secret in secrets.iter().filter(|secret| !MASK.contains(**secret) && !secret.contains('*')) {
+    // What stands beside a mask may make a value of it that has the mask's own character.
+    for secret in secrets.iter().filter(|secret| !secret.contains('*')) {
         assert!(!contains(&whole, secret), "{secret:?} is shown");
     }
-    if !shown.is_empty() && shown == whole && !secrets.iter().any(|secret| contains(text, secret)) {
+    // Of a value of several lines each line is masked by itself, too.
+    if !secrets.iter().any(|secret| secret.contains('\n') || contains(text, secret)) {
         assert_eq!(whole, text, "a text without values was changed");
     }
-}
-
-fn without_masks(text: &[u8]) -> Vec<u8> {
-    String::from_utf8_lossy(text).replace(MASK, "").into_bytes()
 }

@@ -57,6 +57,7 @@ impl Vault {
         keys: Vec<Key>,
         insists: bool,
     ) -> Result<BTreeMap<String, SecretValue>, VaultError> {
+        let is_recorded = self.trail().is_some();
         let mut values = BTreeMap::new();
         for keys in keys.chunks(TOGETHER) {
             let mut opened = Vec::with_capacity(keys.len());
@@ -65,7 +66,9 @@ impl Vault {
                 self.require_reason(caller, namespace, key)?;
                 match self.open_value(namespace, key, None).await {
                     Ok((value, entry, revision)) => {
-                        recorded.push(self.reveal_entry(caller, permit, (namespace, key), revision));
+                        if is_recorded {
+                            recorded.push(self.reveal_entry(caller, permit, (namespace, key), revision));
+                        }
                         opened.push((key, value, entry, revision));
                     }
                     Err(VaultError::NotFound { .. }) if !insists => {}

@@ -88,6 +88,7 @@ fn a_revision_that_is_not_there_is_404(api: &Api) {
         api.get(&format!("/api/secrets/A?revision={number}")).refuses(404, "NOT_FOUND");
         api.post("/api/secrets/A/rollback", json!({"revision": number})).refuses(404, "NOT_FOUND");
     }
+    api.post("/api/secrets/A/rollback", json!({"revision": u64::MAX})).refuses(404, "NOT_FOUND");
     api.get("/api/secrets/UNKNOWN?revision=1").fails(404, "NOT_FOUND", "Secret not found: UNKNOWN");
     api.get("/api/secrets/UNKNOWN/revisions").fails(404, "NOT_FOUND", "Secret not found: UNKNOWN");
     let unknown = api.post("/api/secrets/UNKNOWN/rollback", json!({"revision": 1}));
@@ -97,7 +98,7 @@ fn a_revision_that_is_not_there_is_404(api: &Api) {
 
 fn a_malformed_revision_is_400(api: &Api) {
     create_with_revisions(api, 2);
-    for number in ["abc", "-1", "1.5", "1e0", "", "%20", "99999999999999999999999"] {
+    for number in ["abc", "-1", "1.5", "1e0", "", "%20", "9223372036854775808", "99999999999999999999999"] {
         api.get(&format!("/api/secrets/A?revision={number}")).refuses(400, "INVALID_INPUT");
     }
     for body in [json!({}), json!({"revision": null}), json!({"revision": "1"}), json!([1]), json!(1)] {

@@ -11,7 +11,7 @@ use hushd::model::{Key, SecretValue};
 const LARGEST: usize = 2 << 20;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let name = |number: u8| Key::from_str(&char::from(b'A' + number).to_string());
+    let name = |number: u8| -> Key { char::from(b'A' + number).to_string().parse().expect("it is a name") };
     let values = text.split('\0').take(26).zip(0..);
     let stored: BTreeMap<Key, Stored> = values
         .map(|(value, number)| {
@@ -27,13 +27,3 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         }
     }
 });
-
-trait FromText {
-    fn from_str(text: &str) -> Self;
-}
-
-impl FromText for Key {
-    fn from_str(text: &str) -> Self {
-        text.parse().expect("it is a name")
-    }
-}
