@@ -16,15 +16,16 @@ use crate::config::{LogConfig, LogFormat};
 /// What the fields of a line are called in the journal: `HUSHD_REQUEST_ID`.
 const PREFIX: &str = "HUSHD";
 
+/// What of the server's library is no news to whoever runs the daemon, unless he asks for it: what it says of its workers;
+/// and a line for each request that is no HTTP, with which anybody who can connect could fill the disk.
+const QUIETER: [&str; 2] = ["actix_server=warn", "actix_http::h1=off"];
+
 /// Starts the log. Has no effect when there is one already. `journal_stream` is what systemd says of standard error
 /// (`$JOURNAL_STREAM`, systemd.exec(5)).
 pub fn start(config: &LogConfig, journal_stream: Option<&str>) {
     let filter = EnvFilter::try_new(config.level.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
-    // What the server's library says of its workers is no news to whoever runs the daemon.
-    let filter = match "actix_server=warn".parse() {
-        Ok(quieter) if !config.level.as_str().contains("actix") => filter.add_directive(quieter),
-        Ok(_) | Err(_) => filter,
-    };
+    let quieter = QUIETER.iter().filter(|_| !config.level.as_str().contains("actix"));
+    let filter = quieter.filter_map(|quieter| quieter.parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
     let terminal = io::stderr().is_terminal();
     let to_journal = match config.format {

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod exposition;
 mod keys;
+mod listing;
 mod measure;
 mod metrics;
 mod openapi;

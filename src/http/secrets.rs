@@ -5,15 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::api::{
     CreateSecretRequest, CreateSecretResponse, EnvironmentResponse, ListNamespacesResponse, ListRevisionsResponse,
-    ListSecretsResponse, NamespaceSummary, RevisionMetadata, RollbackRequest, RollbackResponse, SecretMetadata,
-    SecretResponse, SuccessResponse, UpdateSecretRequest, VerifyRequest, VerifyResponse,
+    ListSecretsResponse, NamespaceSummary, RevisionMetadata, RollbackRequest, RollbackResponse, SecretResponse,
+    SuccessResponse, UpdateSecretRequest, VerifyRequest, VerifyResponse,
 };
 use crate::http::caller::Known;
 use crate::http::error::HttpError;
 use crate::http::openapi::{AlreadyExists, BadBody, Conflict, Missing, Refused};
 use crate::http::query::{Query, key, precondition};
-use crate::http::{State, body};
-use crate::model::{Key, Metadata};
+use crate::http::{State, body, listing};
+use crate::model::Key;
 use crate::vault::{Create, Update};
 
 type Answer = Result<HttpResponse, HttpError>;
@@ -24,8 +24,8 @@ type Answer = Result<HttpResponse, HttpError>;
     responses((status = 200, description = "Newest first", body = ListSecretsResponse), Refused))]
 pub(super) async fn list(state: web::Data<State>, caller: Known, request: HttpRequest) -> Answer {
     let namespace = Query::of(&request)?.namespace()?;
-    let secrets = state.vault()?.list(&caller.0, &namespace)?.into_iter().map(|secret| metadata(&secret)).collect();
-    Ok(HttpResponse::Ok().json(ListSecretsResponse { secrets }))
+    let found = state.vault()?.list(&caller.0, &namespace)?;
+    Ok(listing::answer(state, found))
 }
 
 /// Creates a secret, or revives an inactive or expired one
@@ -196,22 +196,6 @@ pub(super) async fn namespaces(state: web::Data<State>, caller: Known) -> Answer
         total: count.total,
     });
     Ok(HttpResponse::Ok().json(ListNamespacesResponse { namespaces: namespaces.collect() }))
-}
-
-fn metadata(secret: &Metadata) -> SecretMetadata {
-    SecretMetadata {
-        id: secret.id,
-        key: secret.key.to_string(),
-        namespace: secret.namespace.to_string(),
-        is_active: secret.is_active,
-        is_reserved: secret.is_reserved,
-        is_template: secret.is_template,
-        last_used_at: secret.last_used_at,
-        expires_at: secret.expires_at,
-        created_at: secret.created_at,
-        updated_at: secret.updated_at,
-        revision: secret.revision,
-    }
 }
 
 fn parse(key: &str) -> Result<Key, HttpError> {

@@ -54,7 +54,7 @@ pub use gate::Gate;
 pub use measure::{AuditCounts, Measures, Named, States};
 pub use open::NewVault;
 pub use permit::Permit;
-pub use read::{Environment, NamespaceCount, Overview, Selection};
+pub use read::{Environment, Listing, NamespaceCount, Overview, Selection};
 pub use rekey::{KeyringFile, KeyringFileError, RekeyProgress, Removal};
 pub use report::ReportLimits;
 pub use sealing::{Sealing, UnsealError};

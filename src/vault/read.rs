@@ -38,6 +38,24 @@ pub struct Environment {
     pub revision: u64,
 }
 
+/// The metadata of secrets as they were at one instant, but for their last uses; each is made when it is asked for.
+#[derive(Debug)]
+pub struct Listing(std::vec::IntoIter<Arc<Entry>>);
+
+impl Iterator for Listing {
+    type Item = Metadata;
+
+    fn next(&mut self) -> Option<Metadata> {
+        self.0.next().map(|entry| entry.metadata())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Listing {}
+
 /// How many secrets a namespace has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceCount {
@@ -99,19 +117,19 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Forbidden`].
-    pub fn list(&self, caller: &Caller, namespace: &Namespace) -> Result<Vec<Metadata>, VaultError> {
+    pub fn list(&self, caller: &Caller, namespace: &Namespace) -> Result<Listing, VaultError> {
         let permit = self.permit(caller, Action::List, Target::Namespace(namespace))?;
         self.record_use(caller, &permit, audit::Action::List, Some(namespace), None)?;
-        let mut secrets: Vec<Metadata> = match self.index.read().namespace(namespace) {
+        let mut secrets: Vec<Arc<Entry>> = match self.index.read().namespace(namespace) {
             Some(names) => {
                 let seen = names.entries.iter().filter(|(key, _)| may_see(&caller.principal, namespace, key));
-                seen.map(|(_, entry)| entry.metadata()).collect()
+                seen.map(|(_, entry)| Arc::clone(entry)).collect()
             }
             None => Vec::new(),
         };
         // Stable, so that secrets of the same millisecond stand in the order of their names.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.created_at));
-        Ok(secrets)
+        secrets.sort_by_cached_key(|entry| std::cmp::Reverse(entry.record.created_at));
+        Ok(Listing(secrets.into_iter()))
     }
 
     /// The revisions of a secret that are kept, the newest first.

@@ -13,7 +13,7 @@ use crate::audit::{self, TrailOptions};
 use crate::auth::{ApiKey, Caller, Credential, KeyKind, Principal};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::crypto::Keyring;
-use crate::model::{Key, Namespace, SecretValue};
+use crate::model::{Key, Metadata, Namespace, SecretValue};
 use crate::store::{MemoryStore, Store};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -63,6 +63,10 @@ impl Fixture {
         self.vault.update(&by(), &self.namespace, &key(name), Precondition::None, update).await
     }
 
+    fn listed(&self) -> Vec<Metadata> {
+        self.vault.list(&by(), &self.namespace).unwrap().collect()
+    }
+
     pub(super) fn get(&self, name: &str) -> Result<String, ErrorKind> {
         let found = self.vault.get(&by(), &self.namespace, &key(name), None).now_or_never().unwrap();
         found.map(|(value, _)| value.expose_secret().to_owned()).map_err(|error| error.kind())
@@ -91,9 +95,9 @@ async fn what_was_written_is_there_after_reopening() {
     let mut fixture = Fixture::new(Limits::default());
     let id = fixture.create("A", "one").await.unwrap();
     fixture.update("A", value("two")).await.unwrap();
-    let before = fixture.vault.list(&by(), &fixture.namespace).unwrap();
+    let before = fixture.listed();
     fixture.reopen();
-    assert_eq!(fixture.vault.list(&by(), &fixture.namespace).unwrap(), before);
+    assert_eq!(fixture.listed(), before);
     assert_eq!(fixture.get("A").as_deref(), Ok("two"));
     assert_eq!((before[0].id, before[0].revision), (id, 2));
     assert!(fixture.vault.problems().is_empty());
@@ -125,7 +129,7 @@ async fn an_expired_secret_is_not_found_until_it_is_revived() {
     assert_eq!(fixture.get("A"), Err(ErrorKind::NotFound));
     let revived = fixture.create("A", "two").await.unwrap();
     assert_eq!(revived, id);
-    let listed = &fixture.vault.list(&by(), &fixture.namespace).unwrap()[0];
+    let listed = &fixture.listed()[0];
     assert_eq!((listed.expires_at, listed.created_at, listed.revision), (None, START, 2));
     assert_eq!(fixture.get("A").as_deref(), Ok("two"));
 }
@@ -221,7 +225,7 @@ async fn last_uses_are_stored_in_batches_and_move_no_other_time() {
     assert_eq!(fixture.vault.store_last_uses().await, 1);
     assert_eq!(fixture.vault.store_last_uses().await, 0);
     fixture.reopen();
-    let listed = fixture.vault.list(&by(), &fixture.namespace).unwrap();
+    let listed = fixture.listed();
     let times = |name: &str| {
         let found = listed.iter().find(|secret| secret.key.as_str() == name).unwrap();
         (found.last_used_at, found.updated_at)
@@ -247,10 +251,7 @@ async fn a_use_noted_while_the_secret_changes_is_not_lost() {
     fixture.clock.advance(Duration::from_secs(5));
     fixture.get("A").unwrap();
     fixture.update("A", value("2")).await.unwrap();
-    assert_eq!(
-        fixture.vault.list(&by(), &fixture.namespace).unwrap()[0].last_used_at,
-        Some(START.plus(Duration::from_secs(5)))
-    );
+    assert_eq!(fixture.listed()[0].last_used_at, Some(START.plus(Duration::from_secs(5))));
 }
 
 #[tokio::test]
@@ -365,7 +366,7 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
     fixture.clock.advance(Duration::from_hours(1));
     fixture.get("USED").unwrap();
     let used = |fixture: &Fixture| {
-        let list = fixture.vault.list(&by(), &fixture.namespace).unwrap();
+        let list = fixture.listed();
         list.iter().find(|secret| secret.key.as_str() == "USED").unwrap().last_used_at
     };
     let used_before = used(&fixture);

@@ -18,6 +18,7 @@ over_both!(
     a_path_leads_nowhere_but_where_it_says,
     a_compressed_body_is_not_unpacked,
     a_flood_of_headers_is_refused_and_nobody_else_waits,
+    whoever_ends_his_side_is_answered_and_hung_up_on,
 );
 
 const SECURITY: &str = include_str!("../../SECURITY.md");
@@ -122,6 +123,20 @@ fn a_flood_of_headers_is_refused_and_nobody_else_waits(api: &Api) {
             Ok(answer) => assert!((400..500).contains(&answer.status), "{answer:?}"),
             Err(error) => drop((written, error)),
         }
+    }
+}
+
+/// A socket closed by half still takes the answer.
+fn whoever_ends_his_side_is_answered_and_hung_up_on(api: &Api) {
+    api.create("A", "1");
+    for (end, status) in [("\r\n", "200"), ("X-Cut: ", "")] {
+        let sent = raw(api, "GET /api/secrets/A HTTP/1.1", end);
+        let mut connection = api.connect();
+        connection.write(&sent).unwrap();
+        connection.end_writing().unwrap();
+        let answer = String::from_utf8(connection.read_to_end().unwrap()).unwrap();
+        let found = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or_default();
+        assert!(found == status || status.is_empty() && found.starts_with('4'), "{answer}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::json;
 
 use crate::harness::api::secret;
@@ -11,6 +11,7 @@ use crate::harness::http::{Address, Connection};
 use crate::harness::{Api, Daemon, Transport, Vault};
 use crate::load::Load;
 use crate::needs::{self, Numbers};
+use crate::usage::{Usage, open_many_files};
 
 /// Requests in flight.
 const MANY: usize = 1000;
@@ -30,8 +31,7 @@ fn without_descriptors_connections_wait_and_those_that_are_there_go_on() {
         };
         assert_eq!(write("BEFORE"), 201);
         let pid = api.daemon().pid();
-        let open = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap().count() as u64;
-        let before = limit(pid, Resource::Nofile, open + 8);
+        let before = limit(pid, Resource::Nofile, Usage::of(pid).descriptors + 8);
         let mut late: Vec<_> = (0..64).map(|_| api.connect()).collect();
         for connection in &mut late {
             connection.write(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -119,8 +119,7 @@ fn with_many_in_flight(signal: Signal) {
     if !needs::met(&[]) {
         return;
     }
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum }).unwrap();
+    open_many_files();
     let vault = Vault::init();
     let mut daemon = Daemon::start(&vault);
     let mut connections: Vec<_> = (0..MANY).map(|_| Connection::open(&daemon.unix()).unwrap()).collect();

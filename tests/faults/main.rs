@@ -1,4 +1,5 @@
-//! Power cuts, kills at chosen moments, full and failing disks, and limits, met by the real program.
+//! Power cuts, kills at chosen moments, full and failing disks, limits, and clients that behave badly, met by the real
+//! program.
 //!
 //! Invariants: every fault is a real one, made from outside: a file system that is shut down, a system call that fails,
 //! a limit of the kernel's; the program knows nothing of being tested. What was acknowledged is held against what is
@@ -14,6 +15,7 @@
 #[allow(dead_code, unused_macros, unused_imports, reason = "the harness serves another test too, which uses all of it")]
 mod harness;
 
+mod abuse;
 mod browser;
 mod chosen_kills;
 mod disk;
@@ -32,4 +34,5 @@ mod rules;
 mod soak;
 mod strace;
 mod units;
+mod usage;
 mod users;

@@ -22,6 +22,7 @@ use crate::harness::Daemon;
 use crate::machine::Machine;
 use crate::needs::{self, Numbers, setting};
 use crate::strace::Fault;
+use crate::usage::Usage;
 use work::{Calm, Work};
 
 /// Size of the disk.
@@ -176,12 +177,8 @@ struct Growth(Vec<[u64; 3]>);
 
 impl Growth {
     fn look(&mut self, pid: Pid, data: &Path) {
-        let process = format!("/proc/{}", pid.as_raw_nonzero());
-        let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-        let descriptors = fs::read_dir(format!("{process}/fd")).unwrap().count() as u64;
-        self.0.push([resident.map(|kilobytes: u64| kilobytes * 1024).unwrap(), descriptors, size(data)]);
+        let usage = Usage::of(pid);
+        self.0.push([usage.resident, usage.descriptors, size(data)]);
     }
 
     /// Compares the second quarter, when all has been used once, with the last.

@@ -3,7 +3,7 @@
 //! It adds `Host` and `Content-Length` where the test did not, and nothing else; bytes can be sent as they are.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -160,6 +160,21 @@ impl Connection {
     /// Sends bytes as they are.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Says that nothing more will be sent; what is answered can still be read.
+    pub fn end_writing(&mut self) -> io::Result<()> {
+        match self.stream.get_ref() {
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Reads until the daemon closes the connection.
+    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Reads the answer to a request of this method.
