@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::api::secret;
-use crate::harness::cli::PATIENCE;
-use crate::harness::{Api, Daemon, Sandbox, Transport, Vault};
+use crate::harness::{Api, Daemon, Sandbox, Transport, Vault, until};
 
 /// Where the files of a test are: a directory that only its owner can write to.
 fn place(sandbox: &Sandbox) -> PathBuf {
@@ -47,16 +46,6 @@ fn set(api: &Api, key: &str, value: &str) {
     let target = format!("{}?namespace=shop/prod", secret(key));
     if api.put(&target, json!({"value": value})).status == 404 {
         api.post("/api/secrets?namespace=shop/prod", json!({"key": key, "value": value})).is(201);
-    }
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

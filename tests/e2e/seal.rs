@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::api::secret;
-use crate::harness::{Api, Daemon, Transport, Vault};
+use crate::harness::{Api, Daemon, Transport, Vault, until};
 
 over_both!(a_sealed_vault_answers_nothing_but_that);
 
@@ -95,11 +95,7 @@ fn configured(vault: &Vault, text: &str) -> Daemon {
 
 /// Waits until the daemon says that it is sealed.
 fn wait_until_sealed(api: &Api) {
-    let waiting = std::time::Instant::now();
-    while api.bare("GET", "/api/health").send().is(200).json()["status"] != "sealed" {
-        assert!(waiting.elapsed() < crate::harness::cli::PATIENCE, "never sealed");
-        std::thread::yield_now();
-    }
+    until("sealed", || api.bare("GET", "/api/health").send().is(200).json()["status"] == "sealed");
 }
 
 /// "on SIGUSR1"

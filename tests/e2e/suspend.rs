@@ -8,11 +8,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
 
 use crate::harness::api::secret;
 use crate::harness::cli::PATIENCE;
-use crate::harness::{Api, Daemon, Transport, Vault, programs};
+use crate::harness::{Api, Daemon, Transport, Vault, programs, until};
 
 /// A system bus, which ends with the test.
 struct Bus {
@@ -111,11 +110,7 @@ fn health(api: &Api) -> String {
 }
 
 fn wait_for_log(api: &Api, text: &str) {
-    let waiting = Instant::now();
-    while !api.daemon().log().contains(text) {
-        assert!(waiting.elapsed() < PATIENCE, "never logged: {text}");
-        thread::yield_now();
-    }
+    until(&format!("logged: {text}"), || api.daemon().log().contains(text));
 }
 
 /// "on suspend (logind, where there is one)"

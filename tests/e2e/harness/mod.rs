@@ -12,6 +12,11 @@ pub mod released;
 pub mod sandbox;
 pub mod terminal;
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cli::PATIENCE;
+
 pub use api::{Answer, Api, Transport};
 pub use daemon::{Daemon, Failure};
 pub use sandbox::{Sandbox, Vault};
@@ -43,6 +48,16 @@ pub fn now() -> i64 {
 /// A time `seconds` from now, as the contract writes times.
 pub fn time_in(seconds: i64) -> String {
     format!("{:.3}", jiff::Timestamp::from_second(now() + seconds).unwrap())
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A number from the environment.
