@@ -9,7 +9,7 @@ over_both!(
     malformed_bodies_are_400,
     nested_bodies_are_400,
     oversized_bodies_are_413,
-    a_body_that_does_not_come_is_not_waited_for_for_ever,
+    nobody_waits_for_a_body_that_does_not_come,
     malformed_http_is_4xx,
     odd_targets_are_4xx,
 );
@@ -100,7 +100,8 @@ fn malformed_bodies_are_400(api: &Api) {
 fn nested_bodies_are_400(api: &Api) {
     let before = Before::new(api);
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
-        for depth in [1_000, 10_000, 100_000] {
+        // One hundred is what a parser of JSON would still take.
+        for depth in [100, 1_000, 10_000, 100_000] {
             let (opened, closed) = (open.repeat(depth), close.repeat(depth));
             for body in [
                 format!("{opened}1{closed}"),
@@ -154,7 +155,7 @@ fn oversized_bodies_are_413(api: &Api) {
 }
 
 /// Others are served while somebody keeps a request half sent.
-fn a_body_that_does_not_come_is_not_waited_for_for_ever(api: &Api) {
+fn nobody_waits_for_a_body_that_does_not_come(api: &Api) {
     let before = Before::new(api);
     let token = api.vault.admin_token();
     let half = format!(

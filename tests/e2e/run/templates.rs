@@ -65,6 +65,12 @@ fn what_cannot_be_resolved_is_told_with_the_way_to_it() {
     let missing = shell(&api, &["--only", "A"], "echo ran");
     assert_eq!(missing.stdout, "");
     missing.fails(66, "a template refers to what is not there: A -> B -> C", "hushd set C");
+    // What was made until then is in nothing that is said (GHSA-444v).
+    set(&api, "default", "PASSWORD", "pw-71c0ffee-of-templates");
+    set_template(&api, "URL", "pg://${PASSWORD}@${GONE}");
+    let half = shell(&api, &["--only", "URL"], "echo ran");
+    assert!(!half.stderr.contains("71c0ffee"), "{half:?}");
+    half.fails(66, "a template refers to what is not there: URL -> GONE", "hushd set GONE");
     set_template(&api, "C", "${A}");
     shell(&api, &["--only", "A"], "echo ran").fails(65, "a template refers to itself: A -> B -> C -> A", "--template");
     set_template(&api, "C", "${open");
