@@ -241,7 +241,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::auth::{ApiKey, Minted};
+    use crate::auth::{ApiKey, Minted, StoredToken, TokenDraft};
+    use crate::model::SecretValue;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -278,5 +279,87 @@ mod tests {
         assert!(ask(NOW).is_ok());
         assert!(ask(NOW.plus(Duration::from_secs(59))).is_ok());
         assert_eq!(ask(expires_at), Err(AuthError::TokenExpired));
+    }
+
+    #[test]
+    fn only_what_may_be_a_guess_is_a_wrong_credential_and_none_is_shown() {
+        for (error, guessed) in [
+            (AuthError::InvalidToken, true),
+            (AuthError::InvalidApiKey, true),
+            (AuthError::Missing, false),
+            (AuthError::TokenExpired, false),
+        ] {
+            assert_eq!(error.is_wrong_credential(), guessed, "{error}");
+        }
+        let shown = [Credential::Bearer("sk"), Credential::ApiKey("sk")].map(|credential| format!("{credential:?}"));
+        assert_eq!(shown, ["Bearer(…)", "ApiKey(…)"]);
+    }
+
+    #[test]
+    fn what_was_rotated_counts_no_more_and_a_jwt_is_forgotten_by_its_name() {
+        let (auth, api, anon) = authenticator();
+        let policy = Arc::default();
+        let ask = |text: &SecretValue, now| {
+            auth.authenticate(Credential::Bearer(text.expose_secret()), None, &policy, now).map(drop)
+        };
+        for (kind, old) in [(KeyKind::Api, &api), (KeyKind::Anon, &anon)] {
+            let new = ApiKey::generate(kind).unwrap();
+            let rotated = auth.keys(kind).rotated(new.to_stored(NOW), NOW, Duration::from_secs(9));
+            assert_eq!((ask(old.text(), NOW), ask(new.text(), NOW)), (Ok(()), Err(AuthError::InvalidApiKey)));
+            auth.replace_keys(kind, rotated);
+            assert_eq!((ask(old.text(), NOW), ask(new.text(), NOW)), (Ok(()), Ok(())));
+            assert_eq!(ask(old.text(), NOW.plus(Duration::from_secs(9))), Err(AuthError::InvalidApiKey));
+        }
+        let minted = |ttl| auth.signing_secrets().mint("me", NOW, Duration::from_secs(ttl)).unwrap();
+        let (one, other) = (minted(60), minted(90));
+        for token in [&one, &other] {
+            ask(&token.token, NOW).unwrap();
+        }
+        let (id, other_id) = (one.id.to_string(), other.id.to_string());
+        assert_eq!(auth.remembered_jwt(&other_id), Some((Arc::from("me"), other.expires_at)));
+        auth.forget_jwt(&id);
+        assert!(auth.remembered_jwt(&id).is_none() && auth.remembered_jwt(&other_id).is_some());
+        auth.replace_signing_secrets(SigningSecrets::new(&[8; 32], []));
+        assert_eq!((ask(&other.token, NOW), auth.remembered_jwt(&other_id)), (Err(AuthError::InvalidToken), None));
+    }
+
+    #[test]
+    fn an_issued_token_is_looked_for_among_those_and_a_jwt_elsewhere() {
+        let (auth, ..) = authenticator();
+        let draft = TokenDraft { uses: Some(1), ..TokenDraft::default() };
+        let ends = NOW.plus(Duration::from_mins(1));
+        let (text, stored) = StoredToken::generate(draft, "me".to_owned(), NOW, ends).unwrap();
+        let ask = || auth.authenticate(Credential::Bearer(text.expose_secret()), None, &Arc::default(), NOW);
+        assert_eq!(ask(), Err(AuthError::InvalidToken));
+        let id = stored.id;
+        auth.change_tokens(|tokens| tokens.insert(stored));
+        assert!(auth.tokens().get(id).is_some());
+        assert!(matches!(ask(), Ok(Principal::Granted(granted)) if granted.counted == Some(id)));
+    }
+
+    #[test]
+    fn as_many_tokens_are_remembered_as_there_is_room_for_and_no_long_ones() {
+        let (auth, ..) = authenticator();
+        let policy = Arc::default();
+        let ask = |token: &str, now| auth.authenticate(Credential::Bearer(token), None, &policy, now);
+        let mint = |subject: &str, seconds| auth.signing_secrets().mint(subject, NOW, Duration::from_secs(seconds));
+        let ends = NOW.plus(Duration::from_secs(60));
+        let lives = mint("me", 90).unwrap();
+        ask(lives.token.expose_secret(), NOW).unwrap();
+        for _ in 1..CACHED_TOKENS {
+            ask(mint("me", 60).unwrap().token.expose_secret(), NOW).unwrap();
+        }
+        assert_eq!(auth.verified.read().len(), CACHED_TOKENS);
+        // Those that end at this very moment make room for the next one, and the others stay.
+        ask(mint("me", 90).unwrap().token.expose_secret(), ends).unwrap();
+        assert_eq!(auth.verified.read().len(), 2);
+        assert!(auth.remembered_jwt(&lives.id.to_string()).is_some());
+
+        let tokens = (MAX_CREDENTIAL / 2..MAX_CREDENTIAL).map(|length| mint(&"s".repeat(length), 60).unwrap().token);
+        let mut long = tokens.skip_while(|token| token.expose_secret().len() < MAX_CREDENTIAL);
+        let (longest, longer) = (long.next().unwrap(), long.nth(1).unwrap());
+        assert_eq!(longest.expose_secret().len(), MAX_CREDENTIAL);
+        assert!(ask(longest.expose_secret(), NOW).is_ok());
+        assert_eq!(ask(longer.expose_secret(), NOW), Err(AuthError::InvalidToken));
     }
 }

@@ -89,7 +89,7 @@ impl Record {
     fn wait(&self, now: Timestamp) -> Option<Duration> {
         // A clock that was set back must not make it longer than it can be.
         let wait = self.waits_until.since(now).min(LONGEST_WAIT);
-        (self.waits_until > now && self.last <= now && !wait.is_zero()).then_some(wait)
+        (self.last <= now && !wait.is_zero()).then_some(wait)
     }
 
     fn is_forgotten(&self, now: Timestamp) -> bool {

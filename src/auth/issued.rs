@@ -9,10 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::auth::keys::hex_for_people;
+use crate::auth::keys::{self, digest, hex_for_people};
 use crate::auth::policy::{Granted, Rules, Scope};
 use crate::auth::{AuthError, Peer, Policy, Principal};
 use crate::clock::Timestamp;
@@ -99,18 +98,10 @@ impl StoredToken {
         created_at: Timestamp,
         expires_at: Timestamp,
     ) -> Result<(SecretValue, Self), getrandom::Error> {
-        let mut random = zeroize::Zeroizing::new([0_u8; 32]);
-        getrandom::fill(random.as_mut())?;
-        let mut text = String::with_capacity(TOKEN_PREFIX.len() + 64);
-        text.push_str(TOKEN_PREFIX);
-        for byte in random.iter() {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
-            }
-        }
+        let text = keys::random(TOKEN_PREFIX)?;
         let stored = Self {
             id: Uuid::new_v4(),
-            digest: Sha256::digest(text.as_bytes()).into(),
+            digest: digest(text.expose_secret()),
             scope: draft.scope.texts().to_vec(),
             created_at,
             created_by,
@@ -121,7 +112,7 @@ impl StoredToken {
             uses_left: draft.uses,
             reason: draft.reason,
         };
-        Ok((SecretValue::new(text), stored))
+        Ok((text, stored))
     }
 
     /// Whether this peer may present it.
@@ -221,8 +212,7 @@ impl TokenBook {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
-        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let issued = self.by_digest.get(&digest).ok_or(AuthError::InvalidToken)?;
+        let issued = self.by_digest.get(&digest(text)).ok_or(AuthError::InvalidToken)?;
         let stored = &issued.stored;
         if !stored.is_bound_to(peer) {
             tracing::info!(token = %stored.id, "a token was refused: it is bound to another user or unit");
@@ -247,4 +237,109 @@ impl TokenBook {
 fn granted(stored: &StoredToken, scope: &Scope, limits: Option<&Rules>) -> Granted {
     let counted = stored.uses.map(|_| stored.id);
     Granted { counted, ..Granted::scoped(format!("token:{}", stored.id), scope, limits) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Decision, admit};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const ENDS: Timestamp = Timestamp::from_millis(1_800_000_060_000);
+
+    fn issue(draft: TokenDraft) -> (SecretValue, StoredToken) {
+        let scope = Scope::parse(&["read shop/**"]).unwrap();
+        StoredToken::generate(TokenDraft { scope, ..draft }, "me".to_owned(), NOW, ENDS).unwrap()
+    }
+
+    fn ask(book: &TokenBook, text: &SecretValue, peer: Option<&Peer>, now: Timestamp) -> Result<Principal, AuthError> {
+        book.authenticate(text.expose_secret(), peer, &Policy::default(), now)
+    }
+
+    #[test]
+    fn a_token_is_256_random_bits_that_nothing_shows() {
+        let (text, stored) = issue(TokenDraft::default());
+        let digits = text.expose_secret().strip_prefix(TOKEN_PREFIX).unwrap();
+        assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digits}");
+        let shown = format!("{stored:?}");
+        assert!(
+            shown.contains("read shop/**") && !shown.contains("digest") && !shown.contains(&digits[..8]),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_token_is_taken_until_it_ends_is_used_up_or_is_forgotten() {
+        let mut book = TokenBook::default();
+        assert!(book.is_empty());
+        let (text, mut stored) = issue(TokenDraft { uses: Some(2), ..TokenDraft::default() });
+        let id = stored.id;
+        book.insert(stored.clone());
+        let Ok(Principal::Granted(granted)) = ask(&book, &text, None, NOW) else { panic!("it is refused") };
+        assert_eq!(granted.counted, Some(id));
+        assert_eq!(ask(&book, &SecretValue::new("hushd_0".to_owned()), None, NOW), Err(AuthError::InvalidToken));
+        assert!(ask(&book, &text, None, Timestamp::from_millis(ENDS.as_millis() - 1)).is_ok());
+        assert_eq!(ask(&book, &text, None, ENDS), Err(AuthError::TokenExpired));
+        stored.uses_left = Some(0);
+        book.insert(stored.clone());
+        assert_eq!(ask(&book, &text, None, NOW), Err(AuthError::InvalidToken));
+        assert_eq!((book.len(), book.is_empty(), book.tokens().count()), (1, false, 1));
+        assert!(book.get(id).is_some_and(|found| *found == stored) && book.get(Uuid::nil()).is_none());
+        book.remove(Uuid::nil());
+        assert_eq!(book.len(), 1);
+        book.remove(id);
+        assert!(book.is_empty() && book.get(id).is_none());
+        assert_eq!(ask(&book, &text, None, NOW), Err(AuthError::InvalidToken));
+    }
+
+    #[test]
+    fn a_token_of_which_a_part_cannot_be_read_allows_nothing() {
+        let (text, stored) = issue(TokenDraft::default());
+        let mut book = TokenBook::default();
+        book.insert(StoredToken { scope: vec!["read shop/**".to_owned(), "read ../**".to_owned()], ..stored });
+        let who = ask(&book, &text, None, NOW).unwrap();
+        assert!(matches!(admit(&who), Decision::Deny { .. }));
+    }
+
+    #[test]
+    fn a_token_that_is_bound_is_taken_from_that_user_and_unit_alone() {
+        let unit = |name: &str| Peer { unit: Some(name.parse().unwrap()), ..Peer::new(1000, 1000) };
+        let (ours, other) = (unit("shop.service"), unit("other.service"));
+        let (same, stranger) = (Peer::new(1000, 1000), Peer::new(1001, 1001));
+        let of_user = TokenDraft { bind_uid: Some(1000), ..TokenDraft::default() };
+        let of_unit = TokenDraft { bind_unit: Some("shop.service".to_owned()), ..TokenDraft::default() };
+        let of_both = TokenDraft { bind_uid: Some(1001), ..of_unit.clone() };
+        for (draft, taken) in [
+            (TokenDraft::default(), [true, true, true, true, true]),
+            (of_user, [true, true, true, false, false]),
+            (of_unit, [true, false, false, false, false]),
+            (of_both, [false; 5]),
+        ] {
+            let (text, stored) = issue(draft.clone());
+            let mut book = TokenBook::default();
+            book.insert(stored);
+            let peers = [Some(&ours), Some(&other), Some(&same), Some(&stranger), None];
+            assert_eq!(peers.map(|peer| ask(&book, &text, peer, NOW).is_ok()), taken, "{draft:?}");
+        }
+    }
+
+    #[test]
+    fn a_jwt_is_refused_once_it_is_noted_as_revoked() {
+        let mut book = TokenBook::default();
+        let jwt = |id: &str, revoked| StoredJwt {
+            id: id.to_owned(),
+            subject: "me".to_owned(),
+            created_at: NOW,
+            created_by: "me".to_owned(),
+            expires_at: ENDS,
+            revoked,
+        };
+        book.insert_jwt(jwt("a", true));
+        book.insert_jwt(jwt("b", false));
+        assert_eq!((book.is_revoked("a"), book.is_revoked("b"), book.is_revoked("c")), (true, false, false));
+        assert_eq!((book.len(), book.jwts().count()), (2, 2));
+        assert!(book.jwt("a").is_some_and(|found| found.revoked) && book.jwt("c").is_none());
+        book.remove_jwt("a");
+        assert!(!book.is_revoked("a") && book.jwt("a").is_none() && book.len() == 1);
+    }
 }

@@ -66,16 +66,7 @@ impl ApiKey {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn generate(kind: KeyKind) -> Result<Self, getrandom::Error> {
-        let mut random = zeroize::Zeroizing::new([0_u8; 32]);
-        getrandom::fill(random.as_mut())?;
-        let mut text = String::with_capacity(kind.prefix().len() + 64);
-        text.push_str(kind.prefix());
-        for byte in random.iter() {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
-            }
-        }
-        Ok(Self { kind, text: SecretValue::new(text) })
+        Ok(Self { kind, text: random(kind.prefix())? })
     }
 
     /// Takes over an admin API key that was issued elsewhere.
@@ -179,9 +170,7 @@ pub(super) mod hex_for_people {
         if !serializer.is_human_readable() {
             return digest.serialize(serializer);
         }
-        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let text: String = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect();
-        serializer.serialize_str(&text)
+        serializer.serialize_str(&super::hexadecimal(digest).collect::<String>())
     }
 
     pub(in crate::auth) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
@@ -201,7 +190,23 @@ pub(super) mod hex_for_people {
     }
 }
 
-fn digest(text: &str) -> [u8; 32] {
+/// A new credential that begins like this: 256 random bits as 64 hexadecimal digits.
+pub(super) fn random(prefix: &str) -> Result<SecretValue, getrandom::Error> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+    getrandom::fill(bytes.as_mut())?;
+    let mut text = String::with_capacity(prefix.len() + 2 * bytes.len());
+    text.push_str(prefix);
+    text.extend(hexadecimal(&bytes));
+    Ok(SecretValue::new(text))
+}
+
+fn hexadecimal(bytes: &[u8; 32]) -> impl Iterator<Item = char> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16))
+}
+
+/// What is kept of a credential.
+pub(super) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
@@ -251,6 +256,47 @@ mod tests {
         assert!(ApiKey::import(&format!("ik_{}", "0aF".repeat(21) + "0")).is_ok());
         for bad in ["", "ik_", "anon_00", &format!("ik_{}", "g".repeat(64)), &format!("ik_{}\n", "0".repeat(64))] {
             assert!(ApiKey::import(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_256_random_bits_that_nothing_shows() {
+        for (kind, grace) in [(KeyKind::Api, (24, 168)), (KeyKind::Anon, (168, 720))] {
+            let (one, other) = (ApiKey::generate(kind).unwrap(), ApiKey::generate(kind).unwrap());
+            let digits = one.text().expose_secret().strip_prefix(kind.prefix()).unwrap().to_owned();
+            assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digits}");
+            // Each digit is there, and none of the 64 is the same in both more often than by chance.
+            assert!("0123456789abcdef".chars().filter(|digit| digits.contains(*digit)).count() > 8, "{digits}");
+            assert_ne!(digits, other.text().expose_secret()[kind.prefix().len()..]);
+            assert_eq!((kind.default_grace_hours(), kind.max_grace_hours()), grace);
+            let shown = format!("{one:?} {:?}", one.to_stored(NOW));
+            assert!(shown.contains("StoredKey") && !shown.contains(&digits[..8]), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_gone_at_the_next_rotation_and_counted_before() {
+        let keys: Vec<ApiKey> = (0..3).map(|_| ApiKey::generate(KeyKind::Api).unwrap()).collect();
+        let ring = KeyRing::new(keys[0].to_stored(NOW)).rotated(keys[1].to_stored(NOW), NOW, HOUR);
+        assert_eq!((ring.in_grace(NOW), ring.in_grace(NOW.plus(HOUR))), (1, 0));
+        let ring = ring.rotated(keys[2].to_stored(NOW), NOW.plus(HOUR), HOUR);
+        assert_eq!(ring.0.len(), 2);
+        assert_eq!(ring.check(keys[1].text().expose_secret(), NOW.plus(HOUR)), Some(true));
+    }
+
+    #[test]
+    fn a_digest_is_read_back_from_text_and_from_bytes_and_nothing_else_is_one() {
+        let stored = ApiKey::generate(KeyKind::Api).unwrap().to_stored(NOW);
+        let text = serde_json::to_string(&stored).unwrap();
+        let digits = serde_json::to_value(&stored).unwrap()["digest"].as_str().unwrap().to_owned();
+        assert!(digits.len() == 64 && u8::from_str_radix(&digits[62..], 16).unwrap() == stored.digest[31], "{text}");
+        assert!(serde_json::from_str::<StoredKey>(&text).unwrap() == stored);
+        let bytes = postcard::to_allocvec(&stored).unwrap();
+        assert!(bytes.windows(32).any(|window| window == stored.digest));
+        assert!(postcard::from_bytes::<StoredKey>(&bytes).unwrap() == stored);
+        for wrong in [&digits[1..], &format!("{digits}0"), &format!("g{}", &digits[1..]), &format!("+{}", &digits[1..])]
+        {
+            assert!(serde_json::from_str::<StoredKey>(&text.replace(&digits, wrong)).is_err(), "{wrong}");
         }
     }
 }

@@ -105,3 +105,43 @@ impl fmt::Debug for SegmentCipher {
         f.write_str("SegmentCipher(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::keyring::tests::fixed_keyring;
+
+    #[test]
+    fn the_chains_digest_is_of_all_parts_under_a_key_of_its_own() {
+        let keys = fixed_keyring().audit_keys();
+        let key = hkdf_sha256(&[], b"hushd/v1 audit chain", &[0x0c; 32]);
+        let expected: [u8; 32] = hmac_sha256(&*key).chain_update("one two").finalize().into_bytes().into();
+        assert_eq!(keys.digest(&[b"one", b" ", b"two"]), expected);
+        assert_ne!(keys.digest(&[b"one", b"two"]), expected);
+    }
+
+    #[test]
+    fn a_frame_opens_in_its_place_only() {
+        let keys = fixed_keyring().audit_keys();
+        let (salt, other) = (keys.new_salt().unwrap(), keys.new_salt().unwrap());
+        assert!(salt != other && salt != [0; 32] && salt != [1; 32]);
+        let cipher = keys.segment(&salt);
+        let seal = |number| {
+            let mut bytes = *b"an entry";
+            let tag = cipher.seal(number, b"associated", &mut bytes).unwrap();
+            (bytes, tag)
+        };
+        let open = |cipher: &SegmentCipher, number, associated: &[u8], (mut bytes, tag): ([u8; 8], [u8; 16])| {
+            cipher.open(number, associated, &mut bytes, &tag).map(|()| bytes)
+        };
+        let sealed = seal(7);
+        assert!(sealed.0 != *b"an entry" && sealed != seal(8));
+        assert_eq!(open(&cipher, 7, b"associated", sealed), Some(*b"an entry"));
+        assert_eq!(open(&cipher, 8, b"associated", sealed), None);
+        assert_eq!(open(&cipher, 7, b"elsewhere", sealed), None);
+        assert_eq!(open(&keys.segment(&other), 7, b"associated", sealed), None);
+        assert_eq!(open(&cipher, 7, b"associated", (sealed.0, [0; 16])), None);
+        assert_eq!(nonce(0x0403_0201), [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(format!("{keys:?} {cipher:?}"), "AuditKeys(…) SegmentCipher(…)");
+    }
+}

@@ -145,4 +145,37 @@ mod tests {
     fn generated_secrets_differ() {
         assert_ne!(JwtSecret::generate().unwrap().expose_secret(), JwtSecret::generate().unwrap().expose_secret());
     }
+
+    #[test]
+    fn a_secret_is_itself_and_its_file_is_read_back() {
+        let (one, other) = (JwtSecret::import(&[7; 32]).unwrap(), JwtSecret::import(&[8; 40]).unwrap());
+        assert!(one == one.clone() && one != other && one != JwtSecret::import(&[7; 33]).unwrap());
+        assert_eq!(format!("{one:?}"), "JwtSecret(…)");
+        let previous = vec![PreviousJwtSecret { secret: other, valid_until: Timestamp::from_millis(5) }];
+        let secrets = JwtSecrets { current: one, previous };
+        let json = serde_json::to_string(&secrets).unwrap();
+        assert!(serde_json::from_str::<JwtSecrets>(&json).unwrap() == secrets);
+        let short = json.replace(&json[12..56], "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==");
+        assert_ne!(short, json);
+        assert!(serde_json::from_str::<JwtSecrets>(&short).unwrap_err().to_string().contains("too short"));
+    }
+
+    #[test]
+    fn an_older_secret_ends_with_its_grace_period() {
+        const HOUR: Duration = Duration::from_hours(1);
+        let first = JwtSecret::generate().unwrap();
+        let mut secrets = JwtSecrets { current: first.clone(), previous: Vec::new() };
+        let now = Timestamp::from_millis(1_000);
+        secrets.rotate(now, HOUR).unwrap();
+        assert!(
+            *secrets.current() != first && secrets.previous().all(|(old, end)| *old == first && end == now.plus(HOUR))
+        );
+        assert_eq!((secrets.in_grace(now), secrets.in_grace(now.plus(HOUR))), (1, 0));
+        // The one that ends now is gone, and the newest of the others is the first.
+        let second = secrets.current().clone();
+        secrets.rotate(now.plus(HOUR), HOUR).unwrap();
+        assert!(secrets.previous.len() == 1 && secrets.previous[0].secret == second);
+        secrets.rotate(now.plus(HOUR), Duration::ZERO).unwrap();
+        assert_eq!(secrets.previous.len(), 0);
+    }
 }

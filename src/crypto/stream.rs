@@ -79,3 +79,65 @@ pub fn decrypt_stream<'a>(file: impl BufRead + 'a, identities: &Identities) -> R
     })?;
     Ok(Box::new(reader))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::crypto::GeneratedIdentity;
+
+    fn identity() -> (Recipient, Identities) {
+        let made = GeneratedIdentity::generate(Timestamp::from_millis(0));
+        let opened = Identities::parse(made.file_text().as_bytes(), &mut || None).unwrap();
+        (made.recipient(), opened)
+    }
+
+    fn read(file: &[u8], identities: &Identities) -> Result<Vec<u8>, String> {
+        let mut reader = decrypt_stream(file, identities).map_err(|error| error.to_string())?;
+        let mut plain = Vec::new();
+        reader.read_to_end(&mut plain).map(|_| plain).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_written_is_read_whole_and_by_its_recipients_only() {
+        let ((recipient, ours), (_, foreign)) = (identity(), identity());
+        let plain: Vec<u8> = (0..=u8::MAX).cycle().take(200_000).collect();
+        let mut writer = EncryptedWriter::new(&[recipient], Vec::new()).unwrap();
+        assert_eq!(format!("{writer:?}"), "EncryptedWriter(…)");
+        writer.write_all(&plain).unwrap();
+        writer.flush().unwrap();
+        let file = writer.finish().unwrap();
+        assert!(file.starts_with(b"age-encryption.org/v1\n") && file.len() > plain.len());
+        assert_eq!(read(&file, &ours).unwrap(), plain);
+        assert!(matches!(decrypt_stream(&*file, &foreign), Err(CryptoError::NotForIdentity)));
+        for cut in [file.len() - 1, file.len() - 100_000] {
+            assert!(read(&file[..cut], &ours).is_err(), "cut to {cut}");
+        }
+        let mut changed = file.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert!(read(&changed, &ours).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_written_or_read_is_told_apart() {
+        let (recipient, ours) = identity();
+        assert!(matches!(EncryptedWriter::new(&[], Vec::new()), Err(CryptoError::NoRecipients)));
+        let file = EncryptedWriter::new(&[recipient], Vec::new()).unwrap().finish().unwrap();
+        let mut newer = file.clone();
+        newer[20] = b'2';
+        let text = String::from_utf8_lossy(&file).into_owned();
+        let mac = text.find("--- ").unwrap() + 4;
+        let mut edited = file.clone();
+        edited[mac] = if edited[mac] == b'A' { b'B' } else { b'A' };
+        let passphrase = age::encrypt(&age::scrypt::Recipient::new("open sesame".to_owned().into()), b"x").unwrap();
+        for (file, message) in [
+            (newer, "format is not v1"),
+            (file[..mac].to_vec(), "whole header"),
+            (edited, "its header was changed"),
+            (passphrase, "encrypted to a passphrase"),
+        ] {
+            let error = read(&file, &ours).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

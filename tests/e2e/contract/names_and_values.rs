@@ -22,8 +22,10 @@ const MEBIBYTE: usize = 1 << 20;
 /// "Key: `^[A-Z0-9_]+$`, at most 255 characters; else 400 naming the pattern, on every method."
 fn a_key_in_a_path_follows_the_pattern_on_every_method(api: &Api) {
     let too_long = "A".repeat(256);
-    for key in ["lower", "MiXED", "A-B", "A.B", "A%20B", "%C3%84", "A%00", "A%0A", "A%2FB", "api-key", "..A", &too_long]
-    {
+    for key in [
+        "lower", "MiXED", "A-B", "A.B", "A%20B", "%C3%84", "A%00", "A%0A", "A%2FB", "api-key", "..A", "A*", "*",
+        "A%2A", &too_long,
+    ] {
         for (method, rest, body) in [
             ("GET", "", None),
             ("PUT", "", Some(json!({"value": "x"}))),

@@ -74,6 +74,8 @@ fn a_malformed_namespace_is_400_on_every_call(api: &Api) {
         "shop//dev",
         "..",
         "shop/../etc",
+        "shop/*",
+        "shop/%2A%2A",
         "-a",
         "a%20b",
         "%C3%A4",

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Transport, Vault, api::secret, cli};
+use crate::harness::{Api, Transport, Vault, api::secret, cli, until};
 
 /// `hushd watch` under way.
 struct Watch {
@@ -42,13 +42,11 @@ impl Drop for Watch {
 
 /// Waits until so many readers are connected.
 fn until_readers(api: &Api, count: u32) {
-    loop {
+    until(&format!("{count} readers"), || {
         let request = api.call("GET", "/metrics").request();
         let text = api.connect().send(&request).unwrap().body;
-        if String::from_utf8(text).unwrap().contains(&format!("hushd_event_readers {count}.0\n")) {
-            return;
-        }
-    }
+        String::from_utf8(text).unwrap().contains(&format!("hushd_event_readers {count}.0\n"))
+    });
 }
 
 #[test]
