@@ -247,6 +247,7 @@ mod tests {
         let ring = KeyRing::new(keys[0].to_stored(NOW)).rotated(keys[1].to_stored(NOW), NOW, HOUR);
         let later = NOW.plus(HOUR / 2);
         let ring = ring.rotated(keys[2].to_stored(later), later, HOUR);
+        assert_eq!(ring.check(keys[0].text().expose_secret(), later), Some(true));
         assert_eq!(ring.check(keys[0].text().expose_secret(), NOW.plus(HOUR)), None);
         assert_eq!(ring.check(keys[1].text().expose_secret(), NOW.plus(HOUR)), Some(true));
     }

@@ -159,6 +159,17 @@ fn an_encrypted_ssh_key_opens_with_its_passphrase_only() {
     assert!(matches!(parse_with(file, None), Err(CryptoError::PassphraseNeeded)));
 }
 
+#[test]
+fn the_comment_of_a_plugins_identity_tells_its_public_half() {
+    let recipient = GeneratedIdentity::generate(NOW).recipient();
+    for text in [format!("#  Recipient: {recipient}\nX"), format!("# a: b\n # public key: age1\n#key:{recipient} ")] {
+        assert_eq!(named(&text), Some(recipient.clone()), "{text}");
+    }
+    for text in [format!("Recipient: {recipient}"), format!("# {recipient}"), "# public key: age1".to_owned()] {
+        assert_eq!(named(&text), None, "{text}");
+    }
+}
+
 /// The text of the file, and how often its passphrase was asked for.
 fn decrypt(file: &[u8], passphrase: Option<&str>) -> (Result<Zeroizing<Vec<u8>>, CryptoError>, u32) {
     let mut asked = 0;

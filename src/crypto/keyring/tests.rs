@@ -96,6 +96,16 @@ fn ssh_identities_open_keyrings_made_for_their_public_keys() {
 }
 
 #[test]
+fn the_newest_data_key_is_the_current_one() {
+    let keyring = fixed_keyring();
+    assert_eq!((keyring.current_epoch(), keyring.epochs()), (2, vec![1, 2]));
+    for (epoch, key) in [(1, Some([1; 32])), (2, Some([2; 32])), (3, None)] {
+        assert_eq!(keyring.data_key(epoch).map(|key| *key.expose_secret()), key);
+    }
+    assert_eq!(*keyring.current_data_key().1.expose_secret(), [2; 32]);
+}
+
+#[test]
 fn another_identity_does_not_open_the_keyring() {
     let keyring = Keyring::generate(NOW, None).unwrap();
     let file = keyring.encrypt_to(&[GeneratedIdentity::generate(NOW).recipient()]).unwrap();

@@ -192,6 +192,7 @@ fn the_same_plaintext_never_gives_the_same_record() {
 
 #[test]
 fn more_than_one_chunk_is_not_encrypted() {
+    assert_eq!(MAX_PLAIN_LENGTH, 65_536, "a chunk of the payload (age specification)");
     let size = MAX_PLAIN_LENGTH + 1;
     let answer = keyring().encrypt_record(Table::Value, KEY, &vec![0; size]);
     assert!(matches!(answer, Err(CryptoError::RecordTooLarge { size: told }) if told == size));
