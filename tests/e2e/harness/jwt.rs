@@ -19,9 +19,9 @@ macro_rules! hmac {
     };
 }
 
-/// What an administrator's token says, and no more: good for an hour.
+/// What an administrator's token says, and no more: good for a day, longer than any test takes.
 pub fn admin_claims() -> Value {
-    json!({"sub": "e2e", "role": "project_admin", "exp": now() + 3600})
+    json!({"sub": "e2e", "role": "project_admin", "exp": now() + 24 * 3600})
 }
 
 /// An administrator's claims, changed by `changes`; a change to null removes a claim.
