@@ -343,7 +343,7 @@ mod tests {
         let policy = Arc::default();
         let ask = |token: &str, now| auth.authenticate(Credential::Bearer(token), None, &policy, now);
         let mint = |subject: &str, seconds| auth.signing_secrets().mint(subject, NOW, Duration::from_secs(seconds));
-        let ends = NOW.plus(Duration::from_secs(60));
+        let ends = NOW.plus(Duration::from_mins(1));
         let lives = mint("me", 90).unwrap();
         ask(lives.token.expose_secret(), NOW).unwrap();
         for _ in 1..CACHED_TOKENS {

@@ -68,3 +68,26 @@ impl fmt::Display for Principal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_name_and_whom_a_token_of_its_own_is_for() {
+        let unit = Peer { unit: Some("shop.service".parse().unwrap()), ..Peer::new(7, 7) };
+        for (principal, name, subject) in [
+            (Principal::Token { subject: "me".into(), is_admin: true }, "token:me", "me"),
+            (Principal::ApiKey { in_grace: false }, "api-key", "api-key"),
+            (Principal::ApiKey { in_grace: true }, "api-key:grace", "api-key:grace"),
+            (Principal::AnonKey, "anon-key", "anon-key"),
+            (Principal::Owner { uid: 7 }, "uid:7", "uid:7"),
+            (Principal::Vault, "vault", "vault"),
+            (Principal::nobody(&Peer::new(7, 7)), "uid:7", "uid:7"),
+            (Principal::nobody(&unit), "unit:shop.service", "unit:shop.service"),
+            (Principal::job("token:it".to_owned(), &Scope::default()), "token:it", "it"),
+        ] {
+            assert_eq!((principal.to_string(), principal.subject()), (name.to_owned(), subject.to_owned()));
+        }
+    }
+}

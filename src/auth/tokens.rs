@@ -321,6 +321,23 @@ mod tests {
         assert_eq!(verify(&json!({"sub": "a", "exp": 1_800_000_000})).err(), Some(TokenError::Expired));
         assert!(verify(&json!({"sub": "a", "exp": 1_800_000_000.5, "iss": "hushd", "aud": ["hushd", "b"]})).is_ok());
         assert!(verify(&json!({"sub": "a", "exp": 253_402_300_799_i64})).is_ok());
+        assert!(verify(&json!({"sub": "a", "exp": 1_800_000_001, "nbf": 1_800_000_000})).is_ok());
+    }
+
+    #[test]
+    fn a_date_is_a_number_of_seconds_from_the_epoch_on() {
+        for (seconds, millis) in [(0.0, 0), (0.5, 500), (1e300, 253_402_207_200_000)] {
+            assert_eq!(numeric_date(seconds), Ok(Timestamp::from_millis(millis)), "{seconds}");
+        }
+        for wrong in [-0.001, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(numeric_date(wrong), Err(TokenError::Invalid), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_in_the_debug_text() {
+        let secrets = SigningSecrets::new(SECRET, [(&b"another"[..], NOW)]);
+        assert_eq!(format!("{secrets:?}"), "SigningSecrets { secrets: 2, .. }");
     }
 
     #[test]

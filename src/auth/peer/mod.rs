@@ -41,8 +41,7 @@ impl Peer {
     /// Asks the kernel who is at the other end of this Unix socket, of whom user, group and process are known.
     pub fn of(socket: impl AsFd, uid: u32, gid: u32, pid: Option<i32>) -> Self {
         let socket = socket.as_fd();
-        let mut groups = socket::groups(socket).unwrap_or_default();
-        groups.retain(|group| *group != gid);
+        let groups = supplementary(socket::groups(socket).unwrap_or_default(), gid);
         // A process in another PID namespace has the number 0.
         let pid = pid.filter(|pid| *pid > 0);
         let seen = pid.and_then(|pid| process::look_at(socket, pid, uid)).unwrap_or_default();
@@ -53,6 +52,12 @@ impl Peer {
     pub fn is_in_group(&self, group: u32) -> bool {
         self.gid == group || self.groups.contains(&group)
     }
+}
+
+/// The groups beside a process's own.
+fn supplementary(mut groups: Vec<u32>, own: u32) -> Vec<u32> {
+    groups.retain(|group| *group != own);
+    groups
 }
 
 #[cfg(test)]
@@ -74,6 +79,7 @@ mod tests {
         assert!(peer.is_in_group(gid) && groups.iter().all(|group| peer.is_in_group(*group)));
         let program = std::env::current_exe().unwrap();
         assert_eq!(peer.program.as_deref(), program.file_name().unwrap().to_str());
+        assert_eq!(supplementary(vec![4, 1000, 27], 1000), [4, 27]);
         // Out of sight: nothing is made up.
         let peer = Peer::of(&ours, uid, gid, Some(0));
         assert_eq!((peer.pid, peer.unit, peer.program), (None, None, None));
