@@ -73,6 +73,7 @@ fn user(pid: i32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -118,6 +119,14 @@ mod tests {
         let (socket, _other) = UnixStream::pair().unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(look_at(socket.as_fd(), pid, 0).is_some());
-        assert_eq!(user(pid), Some(rustix::process::getuid().as_raw()));
+        let own = rustix::process::getuid().as_raw();
+        assert_eq!((user(pid), user(i32::MAX)), (Some(own), None));
+        // Root can be somebody else.
+        let (other, mut command) = (if own == 0 { 65_534 } else { own }, Command::new("cat"));
+        let mut child = command.uid(other).stdin(Stdio::piped()).spawn().unwrap();
+        let found = user(i32::try_from(child.id()).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(found, Some(other));
     }
 }

@@ -61,6 +61,10 @@ unsafe fn option(
 mod tests {
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use rustix::process::Gid;
+    use rustix::thread::set_thread_groups;
 
     use super::*;
 
@@ -68,7 +72,24 @@ mod tests {
     fn what_is_no_unix_socket_has_no_peer() {
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(process(tcp.as_fd()).is_err());
-        let (socket, _other) = UnixStream::pair().unwrap();
-        assert!(groups(socket.as_fd()).is_ok());
+        assert!(groups(tcp.as_fd()).is_err());
+    }
+
+    #[test]
+    fn all_groups_are_told_also_more_than_there_was_room_for_at_first() {
+        for count in [0, 3, 32, 33, 500] {
+            // A thread has groups of its own, but only root may take some.
+            let told = thread::spawn(move || {
+                let wanted: Vec<u32> = (1000..1000 + count).collect();
+                let taken: Vec<Gid> = wanted.iter().copied().map(Gid::from_raw).collect();
+                set_thread_groups(&taken).ok()?;
+                let (socket, _other) = UnixStream::pair().unwrap();
+                Some((groups(socket.as_fd()).unwrap(), wanted))
+            });
+            match told.join().unwrap() {
+                Some((told, wanted)) => assert_eq!(told, wanted),
+                None => eprintln!("skipped: only root can take {count} groups"),
+            }
+        }
     }
 }
