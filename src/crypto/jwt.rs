@@ -171,7 +171,11 @@ mod tests {
             *secrets.current() != first && secrets.previous().all(|(old, end)| *old == first && end == now.plus(HOUR))
         );
         assert_eq!((secrets.in_grace(now), secrets.in_grace(now.plus(HOUR))), (1, 0));
-        // The one that ends now is gone, and the newest of the others is the first.
+        // One that still verifies stays, behind the newer one.
+        let mut early = secrets.clone();
+        early.rotate(now.plus(HOUR / 2), HOUR).unwrap();
+        assert!(early.previous.len() == 2 && early.previous[1].secret == first);
+        // The one that ends now is gone.
         let second = secrets.current().clone();
         secrets.rotate(now.plus(HOUR), HOUR).unwrap();
         assert!(secrets.previous.len() == 1 && secrets.previous[0].secret == second);

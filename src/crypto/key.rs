@@ -80,3 +80,28 @@ pub(super) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> R
     }
     decoded.map_err(|_| D::Error::custom("a key that is not base64"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_from_its_text_and_shown_nowhere_else() {
+        let (key, other) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+        assert_ne!(key.expose_secret(), other.expose_secret());
+        assert_eq!(format!("{key:?}"), "SecretKey(…)");
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, format!("\"{}\"", STANDARD.encode(key.expose_secret())));
+        let read = |text: &str| serde_json::from_str::<SecretKey>(text).map(|key| *key.expose_secret());
+        assert_eq!(read(&text).unwrap(), *key.expose_secret());
+        // Text that cannot be borrowed is read as well: an escape is one of JSON's own.
+        assert_eq!(
+            read(&text.replacen(&text[1..2], &format!("\\u{:04x}", text.as_bytes()[1]), 1)).unwrap(),
+            *key.expose_secret()
+        );
+        for (wrong, said) in [("\"AAAA\"", "another length"), ("\"A?AA\"", "not base64"), ("7", "invalid type")] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("A?AA"), "{error}");
+        }
+    }
+}

@@ -229,6 +229,7 @@ mod tests {
         let large = LockedBytes::copy_of(&vec![7; 3 * REGION + 1]);
         assert!(large.len() == 3 * REGION + 1 && large.iter().all(|byte| *byte == 7));
         assert!(LockedBytes::zeroed(0).is_empty());
+        assert_eq!(REGION % 4096, 0, "a page would be shared with others, or wasted");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Credentials {
                     let first = secret.strip_prefix(start)?;
                     let length = end.split(INSTANCE).next().map_or(0, str::len);
                     let instance = if end.contains(INSTANCE) {
-                        &first[..first.find(&end[..length]).filter(|at| *at > 0)?]
+                        &first[..first.find(&end[..length])?]
                     } else {
                         first.strip_suffix(end)?
                     };
@@ -381,6 +381,7 @@ mod tests {
             config("shop@*.service", "db", "shop/%i/DB", Some(OnChange::Reload)),
             config("mail@*.service", "db", "shop/prod/DB", restart),
             config("quiet.service", "db", "shop/prod/DB", None),
+            config("twin@*.service", "db", "twins/%i/of/%i/DB", restart),
         ];
         let credentials = Credentials::new(&configs).unwrap();
         let affected = |namespace: &str, key: &str| {
@@ -390,10 +391,20 @@ mod tests {
         let all = ["Restart mail@*.service", "Restart shop.service", "Reload shop@prod.service"];
         assert_eq!(affected("shop/prod", "DB"), all);
         assert_eq!(affected("shop/eu", "DB"), ["Reload shop@eu.service"]);
-        for (namespace, key) in [("shop/eu/x", "DB"), ("shop/eu", "DC"), ("shop", "DB"), ("other/eu", "DB")] {
+        assert_eq!(affected("twins/a/of/a", "DB"), ["Restart twin@a.service"]);
+        for (namespace, key) in [
+            ("shop/eu/x", "DB"),
+            ("shop/eu", "DC"),
+            ("shop", "DB"),
+            ("other/eu", "DB"),
+            ("twins/a/of/b", "DB"),
+            ("twins/a", "DB"),
+        ] {
             assert_eq!(affected(namespace, key), Vec::<String>::new(), "{namespace}/{key}");
         }
-        assert!(credentials.has_changes());
+        assert_eq!((credentials.count(), credentials.has_changes()), (configs.len(), true));
+        let quiet = Credentials::new(&configs[4..5]).unwrap();
+        assert_eq!((quiet.count(), quiet.has_changes(), Credentials::default().count()), (1, false, 0));
     }
 
     #[test]
