@@ -89,5 +89,8 @@ mod tests {
         ] {
             assert_eq!((principal.to_string(), principal.subject()), (name.to_owned(), subject.to_owned()));
         }
+        let named = |name: &str| Principal::job(name.to_owned(), &Scope::default());
+        assert_eq!(named("a"), named("a"));
+        assert_ne!(named("a"), named("b"));
     }
 }

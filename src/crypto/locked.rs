@@ -230,6 +230,30 @@ mod tests {
         assert!(large.len() == 3 * REGION + 1 && large.iter().all(|byte| *byte == 7));
         assert!(LockedBytes::zeroed(0).is_empty());
         assert_eq!(REGION % 4096, 0, "a page would be shared with others, or wasted");
+        assert_eq!(format!("{:?}", LockedBytes::copy_of(b"secret")), "LockedBytes(…)");
+    }
+
+    #[test]
+    fn what_was_dropped_is_wiped_and_given_to_others() {
+        for _ in 0..200 {
+            let mut bytes = LockedBytes::zeroed(REGION);
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            bytes.fill(7);
+        }
+        let regions = ARENA.lock().len();
+        assert!(regions < 50, "{regions}");
+    }
+
+    #[test]
+    fn what_the_system_has_for_keys_can_be_written_and_is_this_processs_alone() {
+        let locked = system::locked(4096).unwrap();
+        for start in [Some(locked), system::secret(4096)].into_iter().flatten() {
+            // SAFETY: so many bytes were mapped for this test alone, and are never unmapped.
+            let bytes = unsafe { slice::from_raw_parts_mut(start.as_ptr(), 4096) };
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            bytes.fill(7);
+            assert!(bytes.iter().all(|byte| *byte == 7));
+        }
     }
 
     #[test]
@@ -243,6 +267,8 @@ mod tests {
         assert!(region.take(4).is_none());
         region.give_back(last, 1);
         assert_eq!(region.take(4), Some(first));
+        let other = Region::map(GRANULE);
+        assert!(!region.holds(other.start) && !other.holds(region.start));
     }
 
     /// What root's debugger gets of a process's memory it reads as this does: not through the process's own instructions.

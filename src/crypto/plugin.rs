@@ -79,6 +79,13 @@ impl Callbacks for Log {
 mod tests {
     use super::*;
 
+    #[test]
+    fn nobody_answers_what_a_plugin_asks() {
+        assert_eq!(Log.confirm("touch it?", "yes", Some("no")), None);
+        assert_eq!(Log.request_public_string("which?"), None);
+        assert!(Log.request_passphrase("PIN?").is_none());
+    }
+
     /// A recipient or an identity that somebody was talked into would else run a program of his choice (GHSA-4fg7-vxc8-qx5w).
     #[test]
     fn a_plugins_name_is_no_path() {
@@ -87,6 +94,13 @@ mod tests {
         for path in ["age1../evil1qyqszqgpqyqszxy3a4a", "age1/tmp/evil1qyqszqgpqyqszpxs4r7"] {
             assert!(PluginRecipient::parse(path).is_none(), "{path}");
         }
+        let named = |result: Result<(), ResolveError>| match missing(result.unwrap_err()) {
+            CryptoError::PluginMissing { name } => name,
+            other => panic!("{other:?}"),
+        };
+        let recipient = |name: &str| RecipientPluginV1::new(name, &[], &[], Log).map(drop);
+        assert_eq!(named(recipient("of-no-such-name")), "age-plugin-of-no-such-name");
+        assert_eq!(named(recipient("../evil")), "../evil");
         for path in ["AGE-PLUGIN-../EVIL-1QYQSZQGPQYQSZ7KX9LP", "AGE-PLUGIN-/TMP/EVIL-1QYQSZQGPQYQSZQWK3RL"] {
             assert!(identity(path).is_err(), "{path}");
         }

@@ -252,6 +252,43 @@ fn a_namespace_may_be_listed_where_some_key_of_it_may_be_and_not_where_all_are_d
 }
 
 #[test]
+fn only_a_pattern_with_every_key_denies_a_namespace_and_only_everything_is_the_daemons() {
+    let mut rules = vec![(true, "read shop/**".to_owned()), (false, "read shop/ROOT".to_owned())];
+    let namespace = "shop".parse().unwrap();
+    let listed = |rules: &[(bool, String)]| {
+        let decision = decide(&granted(rules), Action::List, Target::Namespace(&namespace));
+        matches!(decision, Decision::Allow { .. })
+    };
+    assert!(listed(&rules));
+    rules.push((false, "read shop/*".to_owned()));
+    assert!(!listed(&rules));
+    for (text, is_one) in
+        [("admin", true), ("admin **", true), ("admin **/A", false), ("admin shop/*", false), ("admin a/**", false)]
+    {
+        assert_eq!(ParsedRule::parse(text).is_ok(), is_one, "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_has_its_limits_and_one_way_to_say_any_parts() {
+    let parts = |count: usize| format!("{}KEY", "a/".repeat(count));
+    for (text, is_one) in [
+        (parts(8), true),
+        (parts(9), false),
+        (format!("**/{}", parts(8)), true),
+        (format!("**/{}", parts(9)), false),
+        (format!("a/{}", "K".repeat(510)), true),
+        (format!("a/{}", "K".repeat(511)), false),
+        (format!("a/{}", "K".repeat(600)), false),
+    ] {
+        assert_eq!(Pattern::parse(&text).is_ok(), is_one, "{text}");
+    }
+    assert_eq!(Pattern::parse("a/**/**/KEY"), Pattern::parse("a/**/KEY"));
+    assert_eq!(Pattern::parse("a/**/**"), Pattern::parse("a/**"));
+    assert_ne!(Pattern::parse("**/KEY"), Pattern::parse("*/KEY"));
+}
+
+#[test]
 fn what_is_no_rule_is_told_with_its_place_and_the_nearest_that_is_one() {
     for (text, column, nearest) in [
         ("", 1, Some("read **")),
