@@ -37,6 +37,10 @@ impl Patterns {
             let text = value.expose_secret();
             // A command seldom repeats the end of a line that a value has.
             let bare = text.trim_end_matches(['\r', '\n']);
+            if bare.len() < SHORTEST {
+                // Nor as a terminal shows it, where it may be long enough.
+                continue;
+            }
             texts.insert(bare.to_owned());
             if bare.contains('\n') {
                 // A terminal makes two characters of each.
@@ -45,11 +49,7 @@ impl Patterns {
                 texts.extend(lines.map(str::to_owned));
             }
         }
-        let sorted: Vec<Zeroizing<Vec<u8>>> = texts
-            .into_iter()
-            .filter(|text| text.len() >= SHORTEST)
-            .map(|text| Zeroizing::new(text.into_bytes()))
-            .collect();
+        let sorted: Vec<Zeroizing<Vec<u8>>> = texts.into_iter().map(|text| Zeroizing::new(text.into_bytes())).collect();
         let longest = sorted.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
         let mut first = [false; 256];
         for pattern in &sorted {
@@ -183,6 +183,7 @@ mod tests {
         let patterns = patterns(&["-----BEGIN-----\nabcdefgh\nxy\n", "abc"]);
         assert_eq!(masked(&patterns, &[b"-----BEGIN-----\r\nabcdefgh\r\nxy."]), "********.");
         assert_eq!(masked(&patterns, &[b"> abcdefgh xy abc"]), "> ******** xy abc");
+        assert_eq!(masked(&self::patterns(&["e\nt"]), &[b"te\r\nte\nt"]), "te\r\nte\nt");
         assert_eq!(masked(&self::patterns(&[]), &[b"as it is"]), "as it is");
     }
 
