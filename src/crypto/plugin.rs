@@ -94,9 +94,9 @@ mod tests {
         for path in ["age1../evil1qyqszqgpqyqszxy3a4a", "age1/tmp/evil1qyqszqgpqyqszpxs4r7"] {
             assert!(PluginRecipient::parse(path).is_none(), "{path}");
         }
-        let named = |result: Result<(), ResolveError>| match missing(result.unwrap_err()) {
-            CryptoError::PluginMissing { name } => name,
-            other => panic!("{other:?}"),
+        let named = |result: Result<(), ResolveError>| {
+            let CryptoError::PluginMissing { name } = missing(result.unwrap_err()) else { panic!("another error") };
+            name
         };
         let recipient = |name: &str| RecipientPluginV1::new(name, &[], &[], Log).map(drop);
         assert_eq!(named(recipient("of-no-such-name")), "age-plugin-of-no-such-name");
