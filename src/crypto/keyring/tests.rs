@@ -250,7 +250,8 @@ fn two_vaults_share_no_key() {
 fn nothing_secret_is_in_debug_texts() {
     let keyring = Arc::new(fixed_keyring());
     let texts = format!(
-        "{keyring:?} {:?} {:?} {:?} {:?}",
+        "{keyring:?} {:?} {:?} {:?} {:?} {:?}",
+        keyring.draft(),
         keyring.signing_secrets().current(),
         keyring.head_seal(),
         keyring.name_key,
@@ -260,7 +261,7 @@ fn nothing_secret_is_in_debug_texts() {
         assert!(!texts.contains(&key(byte)[..8]), "{texts}");
         assert!(!texts.contains(&format!("{byte}, {byte}")), "{texts}");
     }
-    assert!(texts.contains("9d1cb3a2-6f5e-4b7a-8a1d-0c2e4f60718a"));
+    assert!(texts.contains("9d1cb3a2-6f5e-4b7a-8a1d-0c2e4f60718a") && texts.contains("KeyringDraft"));
 }
 
 #[test]
