@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard};
-use sha2::{Digest, Sha256};
 
+use crate::auth::keys;
 use crate::auth::tokens::{TokenError, Verified};
 use crate::auth::{Granted, KeyKind, KeyRing, Peer, Policy, Principal, SigningSecrets, TOKEN_PREFIX, TokenBook};
 use crate::clock::Timestamp;
@@ -190,7 +190,7 @@ impl Authenticator {
     }
 
     fn token(&self, text: &str, policy: &Arc<Policy>, now: Timestamp) -> Result<Principal, TokenError> {
-        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let digest = keys::digest(text);
         if let Some(known) = self.verified.read().get(&digest) {
             known.verified.check(now)?;
             if Arc::ptr_eq(&known.policy, policy) {

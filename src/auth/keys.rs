@@ -266,7 +266,7 @@ mod tests {
             let (one, other) = (ApiKey::generate(kind).unwrap(), ApiKey::generate(kind).unwrap());
             let digits = one.text().expose_secret().strip_prefix(kind.prefix()).unwrap().to_owned();
             assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digits}");
-            // Each digit is there, and none of the 64 is the same in both more often than by chance.
+            // Of the sixteen digits 64 random ones have nearly all, and two keys differ.
             assert!("0123456789abcdef".chars().filter(|digit| digits.contains(*digit)).count() > 8, "{digits}");
             assert_ne!(digits, other.text().expose_secret()[kind.prefix().len()..]);
             assert_eq!((kind.default_grace_hours(), kind.max_grace_hours()), grace);
