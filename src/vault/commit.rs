@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::audit;
 use crate::crypto::{CryptoError, Keyring, epoch_of};
 use crate::model::{SecretId, SecretValue};
-use crate::store::{Batch, Fingerprint, Operation, StoreError, Table};
+use crate::store::{Batch, Fingerprint, Operation, Pending, StoreError, Table};
 use crate::vault::index::Entry;
 use crate::vault::record::{self, CHUNK, RecordError, RevisionRecord, SecretRecord};
 use crate::vault::write::Change;
@@ -91,6 +91,11 @@ impl Vault {
 
     /// Hands a batch to the store and waits until it is durable.
     pub(super) async fn submit(&self, verb: &str, batch: Batch) -> Result<(), VaultError> {
+        self.hand_over(verb, batch)?.answer().await.map_err(|source| store(verb, source))
+    }
+
+    /// Hands a batch to the store, unless nothing is to be written.
+    pub(super) fn hand_over(&self, verb: &str, batch: Batch) -> Result<Pending, VaultError> {
         if !self.damage.read().problems.is_empty() {
             return Err(VaultError::ReadOnly { verb: verb.to_owned() });
         }
@@ -98,15 +103,12 @@ impl Vault {
         if let Some(cause) = stale {
             return Err(store(verb, StoreError::ReadOnly { cause }));
         }
-        let pending = {
-            // Held until the batch is in the store's hands, so that none slips in behind the end of a rotation.
-            let oldest = self.rekey.oldest_epoch();
-            if Self::is_stale(&batch, *oldest) {
-                return Err(store(verb, StoreError::Conflict));
-            }
-            self.store.submit(batch)
-        };
-        pending.answer().await.map_err(|source| store(verb, source))
+        // Held until the batch is in the store's hands, so that none slips in behind the end of a rotation.
+        let oldest = self.rekey.oldest_epoch();
+        if Self::is_stale(&batch, *oldest) {
+            return Err(store(verb, StoreError::Conflict));
+        }
+        Ok(self.store.submit(batch))
     }
 
     /// Whether a record of the batch is encrypted under a data key that is about to be dropped.

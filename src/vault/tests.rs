@@ -1,6 +1,7 @@
 //! The verbs over the memory engine, with a clock that moves when it is told to.
 
 use std::collections::HashSet;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::{AuditRules, Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError};
+use super::{
+    AuditRules, Create, ErrorKind, Limits, NewVault, Precondition, Selection, Update, Vault, VaultError, verify_offline,
+};
 use crate::audit::{self, TrailOptions};
 use crate::auth::{ApiKey, Caller, Credential, KeyKind, Principal};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::crypto::Keyring;
 use crate::model::{Key, Metadata, Namespace, SecretValue};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, StoreError};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 pub(super) fn by() -> Caller {
@@ -239,7 +242,7 @@ async fn a_use_that_could_not_be_stored_is_tried_again() {
     let fixture = Fixture::new(Limits::default());
     fixture.create("A", "1").await.unwrap();
     fixture.get("A").unwrap();
-    fixture.memory.fail_next_commit(crate::store::StoreError::Full);
+    fixture.memory.fail_next_commit(StoreError::Full);
     assert_eq!(fixture.vault.store_last_uses().await, 0);
     assert_eq!(fixture.vault.used.lock().len(), 1);
 }
@@ -343,7 +346,7 @@ async fn lost_metadata_makes_the_vault_read_only_and_its_names_unsure() {
 /// "the engine reopens itself … WITHOUT restarting": what was in doubt is what the disk has, and nothing else changes.
 #[tokio::test]
 async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
-    use crate::store::{Latch, SledOptions, SledStore, StoreError};
+    use crate::store::{Latch, SledOptions, SledStore};
 
     let dir = tempfile::tempdir().unwrap();
     let (clock, keyring) = (Arc::new(ManualClock::new(START)), Arc::new(Keyring::generate(START, None).unwrap()));
@@ -402,6 +405,38 @@ async fn after_a_failed_write_the_vault_is_reopened_with_what_the_disk_has() {
     let report =
         tokio::task::spawn_blocking(move || vault.check(&crate::model::Progress::none())).await.unwrap().unwrap();
     assert_eq!(report.findings, []);
+}
+
+/// A full disk keeps the vault from noting that old segments are to go: until it can, they stay, and whoever reads the log is told
+/// to free space.
+#[test]
+fn of_the_trail_nothing_is_dropped_that_the_vault_has_not_noted() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment_size = 16 << 10;
+    let options = TrailOptions { segment_size, max_size: 5 * segment_size, ..TrailOptions::default() };
+    let fixture = Fixture::new(Limits::default());
+    fixture.vault.open_trail(directory.path(), options, AuditRules::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(fixture.create("A", "1")).unwrap();
+    let read = || runtime.block_on(fixture.vault.get(&by(), &fixture.namespace, &key("A"), None)).unwrap();
+    let segments = || fs::read_dir(directory.path()).unwrap().count();
+    while segments() < 12 {
+        read();
+    }
+    let whole = || {
+        let (keys, stored) = fixture.vault.trail_keys().unwrap();
+        verify_offline(directory.path(), &keys, stored.as_ref(), &[]).unwrap().faults
+    };
+    fixture.vault.tend_trail().unwrap();
+    fixture.memory.fail_next_commit(StoreError::Full);
+    assert_eq!(fixture.vault.trim_trail().unwrap_err().kind(), ErrorKind::StorageFull);
+    fixture.vault.trim_trail().unwrap();
+    assert_eq!((whole(), segments() >= 12), (vec![], true), "nothing is gone");
+    fixture.vault.reopen().unwrap();
+    read();
+    fixture.vault.tend_trail().unwrap();
+    fixture.vault.trim_trail().unwrap();
+    assert_eq!((whole(), segments() < 8), (vec![], true), "what is too much is gone");
 }
 
 #[test]

@@ -48,7 +48,10 @@ pub(super) struct Audit {
 
 #[derive(Debug, Default)]
 struct State {
+    /// What the vault has stored.
     mark: Option<Mark>,
+    /// The oldest segment that is to be kept, which the next mark says.
+    keep_from: u64,
     /// Changes that are durable, and whose entries are not in the trail yet.
     waiting: Vec<Entry>,
     /// Changes whose entries are in the trail, and still in the outbox.
@@ -80,7 +83,8 @@ impl Vault {
         let keys = self.keyring.audit_keys();
         let trail = Arc::new(Trail::new(dir, keys, Arc::clone(&self.clock), options));
         let mark = self.read_mark()?;
-        let state = Mutex::new(State { mark, ..State::default() });
+        let keep_from = mark.map_or(0, |mark| mark.first_segment);
+        let state = Mutex::new(State { mark, keep_from, ..State::default() });
         let audit = Audit { trail, rules, refusals: Refusals::default(), consumers: Mutex::default(), state };
         let audit = self.audit.get_or_init(|| audit);
         if let Err(error) = self.take_up(audit) {
@@ -329,20 +333,16 @@ impl Vault {
     pub fn trim_trail(&self) -> Result<(), VaultError> {
         let Some(audit) = self.audit.get().filter(|audit| audit.trail.problem().is_none()) else { return Ok(()) };
         let first = audit.trail.first_to_keep().map_err(unrecorded)?;
-        let kept = audit.state.lock().mark.map_or(0, |mark| mark.first_segment);
-        if first > kept.max(1) {
+        if first > audit.state.lock().keep_from.max(1) {
             let text = format!("segments before {first} were dropped");
             let entry = Entry::own(self.clock.now().as_millis(), Action::Trim, text);
             audit.trail.record(&[entry]).map_err(unrecorded)?;
-            if let Some(mark) = &mut audit.state.lock().mark {
-                mark.first_segment = first;
-            }
+            audit.state.lock().keep_from = first;
             self.tend_trail()?;
         }
-        audit
-            .trail
-            .drop_before(first.min(audit.state.lock().mark.map_or(0, |mark| mark.first_segment)))
-            .map_err(unrecorded)?;
+        // Not before the vault has stored that they are to go: whoever is killed in between would find them missing.
+        let stored = audit.state.lock().mark.map_or(0, |mark| mark.first_segment);
+        audit.trail.drop_before(first.min(stored)).map_err(unrecorded)?;
         audit.trail.set_aside();
         Ok(())
     }
@@ -426,8 +426,12 @@ impl Vault {
     /// Remembers a position of the trail that is on the disk, and clears the outbox of what stands before it.
     fn note_position(&self, audit: &Audit, position: Mark, written: Vec<[u8; 16]>) -> Result<(), VaultError> {
         let verb = "remember the audit trail";
-        let before = audit.state.lock().mark.unwrap_or_default();
-        let mark = Mark { first_segment: before.first_segment.max(1), exported: before.exported, ..position };
+        let (before, keep_from) = {
+            let state = audit.state.lock();
+            (state.mark.unwrap_or_default(), state.keep_from)
+        };
+        let first_segment = before.first_segment.max(keep_from).max(1);
+        let mark = Mark { first_segment, exported: before.exported, ..position };
         let mut batch = Batch::default();
         for id in &written {
             batch.delete(Table::Vault, outbox_key(id));
@@ -435,18 +439,14 @@ impl Vault {
         let plain = record::encode(&mark).map_err(|error| undecodable(verb, error))?;
         let bytes = self.keyring.encrypt_record(Table::Vault, MARK, &plain).map_err(|source| crypto(verb, source))?;
         batch.put(Table::Vault, MARK.to_vec(), bytes);
-        let noted = if self.is_writable() {
-            self.store.submit(batch).wait().map_err(|source| store_error(verb, source))
-        } else {
-            Err(VaultError::ReadOnly { verb: verb.to_owned() })
-        };
+        let noted =
+            self.hand_over(verb, batch).and_then(|pending| pending.wait().map_err(|source| store_error(verb, source)));
         let mut state = audit.state.lock();
         match noted {
             Ok(()) => {
-                // What was exported or is to be dropped since is not forgotten.
-                let (exported, first) = state.mark.map_or((0, 0), |now| (now.exported, now.first_segment));
-                let first_segment = mark.first_segment.max(first);
-                state.mark = Some(Mark { exported: exported.max(mark.exported), first_segment, ..mark });
+                // What was exported since is not forgotten.
+                let exported = state.mark.map_or(0, |now| now.exported);
+                state.mark = Some(Mark { exported: exported.max(mark.exported), ..mark });
             }
             Err(_) => state.written.extend(written),
         }
