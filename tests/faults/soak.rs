@@ -71,6 +71,8 @@ fn every_answer_makes_sense_over_a_long_time_and_many_faults() {
     let mut numbers = Numbers::new();
     let mut machine = Machine::new(MEGABYTES);
     fs::write(machine.vault.sandbox.config().join("config.toml"), CONFIG).unwrap();
+    // On the disk, or the first power cut takes it, and the trail has the usual room.
+    rustix::fs::syncfs(fs::File::open(machine.disk.root()).unwrap()).unwrap();
     machine.must_start();
     let work = Work::new(&machine);
     let mut figures = Vec::new();

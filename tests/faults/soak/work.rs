@@ -25,6 +25,8 @@ const SECRETS: usize = 6;
 const CLIENTS: usize = 12;
 /// Longest pause of a client between two operations, in microseconds.
 const PAUSE: u64 = 15_000;
+/// A connection that was idle for longer than this, on a machine that is short of time, may have been closed meanwhile.
+const IDLE: Duration = Duration::from_secs(2);
 /// One in so many operations concerns the API key.
 const RARELY: u64 = 60;
 
@@ -182,7 +184,11 @@ impl Work {
             scope.spawn(move || {
                 let mut connection = None;
                 while !self.ended.load(Ordering::SeqCst) {
+                    let paused = Instant::now();
                     thread::sleep(Duration::from_micros(numbers.below(PAUSE)));
+                    if paused.elapsed() > IDLE {
+                        connection = None;
+                    }
                     if self.step(client % 2, &mut connection, &mut numbers).is_none() {
                         connection = None;
                         self.wait_for_calm();
