@@ -162,9 +162,3 @@ pub(super) struct Trailer {
     pub(super) lines: u64,
     pub(super) sha256: String,
 }
-
-/// A digest as text.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
-}

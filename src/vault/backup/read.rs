@@ -11,7 +11,6 @@ use crate::crypto::{Identities, JwtSecrets, decrypt_stream};
 use crate::vault::backup::BackupError;
 use crate::vault::backup::format::{
     FORMAT, Format, HEADER, Header, KEYS, KeysLine, Kind, SECRET, SIGNING, SecretLine, SigningLine, TRAILER, Trailer,
-    hex,
 };
 use crate::vault::backup::lines::Lines;
 
@@ -83,7 +82,7 @@ impl<'a> BackupReader<'a> {
             return Err(BackupError::damaged(format!("line {number} is of a kind that is not known")));
         }
         let trailer: Trailer = parse(line, number)?;
-        if (trailer.lines, trailer.sha256) != (self.count, hex(&self.digest.clone().finalize())) {
+        if (trailer.lines, trailer.sha256) != (self.count, format!("{:x}", self.digest.clone().finalize())) {
             return Err(BackupError::damaged("its trailer does not fit its lines"));
         }
         if (self.secrets, self.revisions) != (self.header.secrets, self.header.revisions) {

@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::crypto::{EncryptedWriter, JwtSecrets, Recipient};
 use crate::vault::backup::BackupError;
 use crate::vault::backup::format::{
-    FORMAT, HEADER, Header, KEYS, KeysLine, SECRET, SIGNING, Signing, TRAILER, Trailer, Typed, hex,
+    FORMAT, HEADER, Header, KEYS, KeysLine, SECRET, SIGNING, Signing, TRAILER, Trailer, Typed,
 };
 use crate::vault::backup::pins::Kept;
 use crate::vault::index::Entry;
@@ -154,7 +154,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn finish(mut self) -> Result<W, BackupError> {
-        let trailer = Trailer { lines: self.count, sha256: hex(&self.digest.clone().finalize()) };
+        let trailer = Trailer { lines: self.count, sha256: format!("{:x}", self.digest.clone().finalize()) };
         self.write(TRAILER, &trailer)?;
         self.output.finish().map_err(|source| BackupError::Write { source })
     }
