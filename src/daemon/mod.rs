@@ -18,6 +18,7 @@ mod keeper;
 mod keyring_file;
 mod listeners;
 mod logging;
+mod memory;
 mod offline;
 mod open;
 mod policies;
@@ -101,6 +102,7 @@ pub fn serve(
     let policies = Arc::new(policies::first(config, reread)?);
     let rendering = Rendering::new(rendering::jobs(config, reread)?);
     hardening::private_umask();
+    memory::give_back_what_is_large();
     let mut inherited = Inherited::take()?;
     // Sockets of the service manager take the place of all that would be made here.
     let listen = if inherited.has_api() { &[] } else { config.listen.as_slice() };

@@ -11,6 +11,7 @@ use crate::load::Load;
 use crate::machine::Machine;
 use crate::needs::{self, Numbers};
 use crate::strace::Fault;
+use crate::usage::Usage;
 
 /// Writers that are in flight when the disk fails.
 const WRITERS: usize = 16;
@@ -97,6 +98,37 @@ fn latches(fault: &str) {
     api.put(&secret("BEFORE"), json!({"value": "2"})).is(200);
     let api = api.restart();
     assert_eq!(api.value("BEFORE"), "2");
+    api.stop();
+}
+
+/// "the daemon mends itself": any number of times, without taking more memory each time.
+#[test]
+fn a_store_that_is_reopened_again_and_again_takes_no_more_memory() {
+    const GROWTH: u64 = 6 * 1024 * 1024;
+    if !needs::met(&["strace"]) {
+        return;
+    }
+    let api = Api::start(Transport::Unix);
+    api.create("A", "1");
+    let resident: Vec<u64> = (0..8)
+        .map(|_| {
+            let failing = Fault::inject(api.daemon().pid(), "fdatasync:error=EIO:when=1");
+            thread::scope(|scope| {
+                for _ in 0..WRITERS {
+                    scope.spawn(|| api.put(&secret("A"), json!({"value": "2"})));
+                }
+            });
+            drop(failing);
+            becomes_ready(&api);
+            thread::scope(|scope| {
+                for _ in 0..WRITERS {
+                    scope.spawn(|| api.put(&secret("A"), json!({"value": "3"})).is(200));
+                }
+            });
+            Usage::of(api.daemon().pid()).resident
+        })
+        .collect();
+    assert!(resident[7] < resident[0] + GROWTH, "{resident:?}");
     api.stop();
 }
 
