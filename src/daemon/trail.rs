@@ -17,7 +17,7 @@ use crate::vault::{AuditRules, Vault, VaultError, verify_offline};
 
 /// How often what was written is brought to the disk.
 const TEND: Duration = Duration::from_secs(1);
-/// After how many of these it is looked what is too old.
+/// After how many of these it is looked what is too old; what is too much, as soon as a segment is full.
 const TRIM: u32 = 60;
 
 /// Opens the trail of a vault that is going to be served.
@@ -64,17 +64,24 @@ pub(super) fn verify(directory: &VaultDirectory, vault: &Vault, anchors: &[Ancho
 pub(super) async fn tend(vault: Arc<Vault>) {
     let mut interval = tokio::time::interval(TEND);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut last, mut ticks) = (String::new(), 0_u32);
+    let (mut last, mut ticks, mut trimmed) = (String::new(), 0_u32, 0);
     loop {
         interval.tick().await;
         ticks = ticks.wrapping_add(1);
         let tended = Arc::clone(&vault);
         let done = tokio::task::spawn_blocking(move || {
             tended.tend_trail()?;
-            if ticks % TRIM == 1 { tended.trim_trail() } else { Ok(()) }
+            let newest = tended.trail_mark().map_or(0, |mark| mark.segment);
+            if ticks % TRIM == 1 || newest != trimmed {
+                tended.trim_trail()?;
+            }
+            Ok::<u64, VaultError>(newest)
         });
         let reason = match done.await {
-            Ok(Ok(())) => String::new(),
+            Ok(Ok(newest)) => {
+                trimmed = newest;
+                String::new()
+            }
             Ok(Err(error)) => check::full_text(&error),
             Err(error) => error.to_string(),
         };

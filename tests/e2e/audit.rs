@@ -6,6 +6,8 @@ mod tampering;
 mod unwritable;
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -44,6 +46,33 @@ fn is_whole(api: &Api) -> u64 {
     assert_eq!(report["faults"], json!([]), "{report}");
     assert_eq!(report["ok"], true);
     report["entries"].as_u64().unwrap()
+}
+
+/// "Bytes of the whole trail … The oldest part is dropped": within seconds, however much is read.
+#[test]
+fn the_trail_keeps_to_its_size_while_much_is_read() {
+    const MOST: u64 = 1 << 20;
+    let api = configured(Vault::init(), "[audit]\nmax-size = 1048576\nsegment-size = 65536\n");
+    api.create("A", "value");
+    let directory = api.vault.sandbox.data().join("audit");
+    let size = || fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>();
+    let read = api.call("GET", &secret("A")).header("X-Reason", &"because ".repeat(25)).request();
+    let mut connection = api.connect();
+    let mut most = 0;
+    for number in 0..8000 {
+        assert_eq!(connection.send(&read).unwrap().status, 200);
+        if number % 100 == 0 {
+            most = most.max(size());
+        }
+    }
+    assert!(most > MOST / 2, "{most}");
+    let begun = Instant::now();
+    while size() > MOST {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{} bytes", size());
+        thread::sleep(Duration::from_millis(100));
+    }
+    is_whole(&api);
+    api.stop();
 }
 
 #[test]
