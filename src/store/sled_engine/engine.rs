@@ -332,9 +332,10 @@ impl Drop for Engine {
         if let Err(error) = self.copy.sync() {
             tracing::warn!(%error, "the copy of the head was not synced");
         }
-        // A thread of sled's may hold the lock for a moment longer; whoever closed the store may want to open it again.
-        for _ in 0..200 {
-            if files::unlocked(&self.data) {
+        // A thread of sled's may hold the lock for a moment longer, or for seconds on a machine that is short of time; whoever
+        // closed the store may want to open it again. What was abandoned holds it for good.
+        for _ in 0..5_000 {
+            if self.is_abandoned() || files::unlocked(&self.data) {
                 break;
             }
             pause();
