@@ -102,7 +102,6 @@ pub fn serve(
     let policies = Arc::new(policies::first(config, reread)?);
     let rendering = Rendering::new(rendering::jobs(config, reread)?);
     hardening::private_umask();
-    memory::give_back_what_is_large();
     let mut inherited = Inherited::take()?;
     // Sockets of the service manager take the place of all that would be made here.
     let listen = if inherited.has_api() { &[] } else { config.listen.as_slice() };
@@ -196,6 +195,7 @@ async fn run(
     let addresses = bound.addresses.join(" ");
     tracing::info!(listeners = %addresses, "ready");
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {addresses}"))]);
+    memory::give_back_what_is_large();
     let stop = async {
         signals.stop(&keeper, &mut || reload(config, policies, &about.rendering, reread)).await;
         notify(&[NotifyState::Stopping]);
