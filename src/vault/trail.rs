@@ -50,7 +50,7 @@ pub(super) struct Audit {
 struct State {
     /// What the vault has stored.
     mark: Option<Mark>,
-    /// The oldest segment that is to be kept, which the next mark says.
+    /// The oldest segment that is to be kept, from 1 on, which the next mark says.
     keep_from: u64,
     /// Changes that are durable, and whose entries are not in the trail yet.
     waiting: Vec<Entry>,
@@ -83,7 +83,7 @@ impl Vault {
         let keys = self.keyring.audit_keys();
         let trail = Arc::new(Trail::new(dir, keys, Arc::clone(&self.clock), options));
         let mark = self.read_mark()?;
-        let keep_from = mark.map_or(0, |mark| mark.first_segment);
+        let keep_from = mark.map_or(1, |mark| mark.first_segment.max(1));
         let state = Mutex::new(State { mark, keep_from, ..State::default() });
         let audit = Audit { trail, rules, refusals: Refusals::default(), consumers: Mutex::default(), state };
         let audit = self.audit.get_or_init(|| audit);
@@ -333,7 +333,7 @@ impl Vault {
     pub fn trim_trail(&self) -> Result<(), VaultError> {
         let Some(audit) = self.audit.get().filter(|audit| audit.trail.problem().is_none()) else { return Ok(()) };
         let first = audit.trail.first_to_keep().map_err(unrecorded)?;
-        if first > audit.state.lock().keep_from.max(1) {
+        if first > audit.state.lock().keep_from {
             let text = format!("segments before {first} were dropped");
             let entry = Entry::own(self.clock.now().as_millis(), Action::Trim, text);
             audit.trail.record(&[entry]).map_err(unrecorded)?;
@@ -426,12 +426,11 @@ impl Vault {
     /// Remembers a position of the trail that is on the disk, and clears the outbox of what stands before it.
     fn note_position(&self, audit: &Audit, position: Mark, written: Vec<[u8; 16]>) -> Result<(), VaultError> {
         let verb = "remember the audit trail";
-        let (before, keep_from) = {
+        let (exported, first_segment) = {
             let state = audit.state.lock();
-            (state.mark.unwrap_or_default(), state.keep_from)
+            (state.mark.map_or(0, |mark| mark.exported), state.keep_from)
         };
-        let first_segment = before.first_segment.max(keep_from).max(1);
-        let mark = Mark { first_segment, exported: before.exported, ..position };
+        let mark = Mark { first_segment, exported, ..position };
         let mut batch = Batch::default();
         for id in &written {
             batch.delete(Table::Vault, outbox_key(id));
